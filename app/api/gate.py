@@ -1,0 +1,37 @@
+"""No request passes to a SCIM resource without a token that allows it (RFC 7644 section 2)."""
+
+from __future__ import annotations
+
+from flask import Flask, g, request
+
+from app.auth.guard import Guard
+from app.services.journal import Actor
+
+_READING = frozenset(("GET", "HEAD", "OPTIONS"))
+_PUBLIC = ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas")
+
+
+def register(app: Flask, guard: Guard, scim_path: str) -> None:
+    """Afterwards every request below the SCIM path is authenticated before anything is looked up.
+
+    Discovery may be read without a token, so that a client learns how to authenticate (RFC 7643 section 5).
+    """
+    prefix = scim_path.rpartition("/")[0] + "/"
+
+    def authenticate() -> None:
+        path = request.path
+        if not path.startswith(prefix) or (request.method in _READING and _is_public(path.removeprefix(scim_path))):
+            return
+        guard.require_secure(request.scheme, request.remote_addr)
+        principal = guard.authenticate(request.headers.get("Authorization"), other_token="access_token" in request.args)
+        if request.method in _READING or path.endswith("/.search"):
+            guard.require_read(principal)
+        else:
+            guard.require_write(principal)
+        g.actor = Actor(principal.integration_id, principal.name, principal.dialect.value)
+
+    app.before_request(authenticate)
+
+
+def _is_public(path: str) -> bool:
+    return path.startswith(_PUBLIC)

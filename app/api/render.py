@@ -1,0 +1,55 @@
+"""SCIM responses (RFC 7644 sections 3.8 and 3.14)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Response
+
+from app.scim.representation import etag
+from app.services.resources import Answer
+from app.services.search import Results
+
+MEDIA_TYPE = "application/scim+json"
+LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+
+def scim_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON document."""
+    response = Response(orjson.dumps(document), status, mimetype=MEDIA_TYPE)
+    response.headers["Cache-Control"] = "no-cache, private"
+    if headers:
+        response.headers.extend(headers)
+    return response
+
+
+def empty_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A response without a body and without a media type."""
+    response = Response(status=status, headers={"Cache-Control": "no-cache, private", **(headers or {})})
+    del response.headers["Content-Type"]
+    return response
+
+
+def resource_response(answer: Answer, status: int = 200, location: str | None = None) -> Response:
+    """A resource with its entity tag, or 204 where the answer has no document."""
+    headers = {"ETag": etag(answer.stamp)}
+    if location:
+        headers["Location"] = location
+    if answer.document is None:
+        return empty_response(204, headers)
+    return scim_response(answer.document, status, headers)
+
+
+def list_response(results: Results, start: int) -> Response:
+    """A page as ListResponse; itemsPerPage is the number really on it."""
+    return scim_response(
+        {
+            "schemas": [LIST_RESPONSE],
+            "totalResults": results.total,
+            "startIndex": start,
+            "itemsPerPage": len(results.documents),
+            "Resources": results.documents,
+        }
+    )

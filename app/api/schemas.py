@@ -1,0 +1,123 @@
+"""marshmallow schemas generated from the registry: they check what comes in and describe it in OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+from app.scim import errors, types
+from app.scim.attributes import Attribute, Mutability, Returned, Type
+from app.scim.errors import InvalidValue
+from app.scim.registry import ID, META, SCHEMAS_ATTRIBUTE, ResourceType
+
+
+class _Checked(fields.Field[Any]):
+    """A leaf whose value is checked by the core and kept as it is: nothing is coerced."""
+
+    def __init__(self, definition: Attribute, **kwargs: Any) -> None:
+        self.definition = definition
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            types.check(self.definition, value)
+        except errors.InvalidValue as error:
+            raise ValidationError(error.detail) from None
+        return value
+
+
+class _Text(_Checked, fields.String):
+    pass
+
+
+class _Boolean(_Checked, fields.Boolean):
+    pass
+
+
+class _Integer(_Checked, fields.Integer):
+    pass
+
+
+class _Decimal(_Checked, fields.Float):
+    pass
+
+
+class _DateTime(_Checked, fields.DateTime):
+    pass
+
+
+_LEAVES: dict[Type, type[_Checked]] = {
+    Type.STRING: _Text,
+    Type.BOOLEAN: _Boolean,
+    Type.INTEGER: _Integer,
+    Type.DECIMAL: _Decimal,
+    Type.DATE_TIME: _DateTime,
+    Type.BINARY: _Text,
+    Type.REFERENCE: _Text,
+}
+
+
+def resource_schema(resource_type: ResourceType) -> type[Schema]:
+    """The schema class of a resource type, named after it; extensions are nested under their URIs."""
+    members: dict[str, Any] = {
+        a.name: _field(a, resource_type) for a in resource_type.attributes_of(resource_type.schema) if a is not META
+    }
+    members["schemas"] = fields.List(fields.String())
+    members["meta"] = fields.Nested(_META, dump_only=True)
+    for extension in resource_type.extensions:
+        inner = {a.name: _field(a, resource_type) for a in extension.schema.attributes}
+        # A dot in a field's name would split it, so the URI is only the key in the data.
+        members[f"extension_{extension.schema.name}"] = fields.Nested(
+            _schema(extension.schema.name, inner), data_key=extension.schema.id, required=extension.required
+        )
+    return _schema(resource_type.name, members)
+
+
+def _python_name(name: str) -> str:
+    return "reference" if name == "$ref" else name
+
+
+def _schema(name: str, members: dict[str, Any]) -> type[Schema]:
+    meta = type("Meta", (), {"unknown": EXCLUDE})
+    named = {_python_name(key): field for key, field in members.items()}
+    return type(f"{name}Schema", (Schema,), {**named, "Meta": meta})
+
+
+_META = _schema("Meta", {s.name: fields.String(dump_only=True) for s in META.sub_attributes})
+
+
+def _field(attribute: Attribute, resource_type: ResourceType) -> fields.Field[Any]:
+    options: dict[str, Any] = {
+        "data_key": attribute.name,
+        "required": attribute.required,
+        "dump_only": attribute.mutability is Mutability.READ_ONLY,
+        "load_only": attribute.returned is Returned.NEVER,
+        "metadata": {"description": attribute.description} if attribute.description else {},
+    }
+    if attribute in (SCHEMAS_ATTRIBUTE, ID):
+        options["required"] = False
+    if attribute.type is Type.COMPLEX:
+        inner = _schema(
+            attribute.path.replace(":", "_"),
+            {s.name: _field(s, resource_type) for s in attribute.sub_attributes},
+        )
+        return fields.Nested(inner, many=attribute.multi_valued, **options)
+    leaf = _LEAVES[attribute.type]
+    return fields.List(leaf(attribute), **options) if attribute.multi_valued else leaf(attribute, **options)
+
+
+def load(schema: Schema, document: dict[str, Any]) -> dict[str, Any]:
+    """The document after its types and required members have been checked. Raises InvalidValue."""
+    if faults := schema.validate(document):
+        raise InvalidValue(_first_fault(faults))
+    return document
+
+
+def _first_fault(faults: Any, path: str = "") -> str:
+    while isinstance(faults, dict):
+        key, faults = next(iter(faults.items()))
+        if key not in ("_schema",):
+            path = f"{path}.{key}" if path and not isinstance(key, int) else path or str(key)
+    message = str(faults[0] if isinstance(faults, list) else faults)
+    return message if message.startswith(path) and path else f"{path}: {message}" if path else message

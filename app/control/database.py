@@ -1,0 +1,115 @@
+"""The engine of the control store: transactions, faults, and the generation that every request asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.control import sqlite
+from app.control.errors import ControlUnavailable
+from app.control.generation import GenerationReader
+from app.control.tables import generation
+from config.sql_url import sqlite_file
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 15
+_WRITES = "landfall_writes"
+
+
+class Database:
+    """Transactions on one SQL database, which is opened with the first of them.
+
+    Safe for use by several threads; not to be carried through a fork once used. A database that went away is
+    found again by the next transaction.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = make_engine(url)
+        self._writing = self._engine.execution_options(**{_WRITES: True})
+        self._generation = GenerationReader(url, self._engine)
+
+    def generation(self) -> int:
+        """The number of decisive changes so far; see ControlStore.generation."""
+        return self._generation.read()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises ControlUnavailable."""
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that counts as a decisive change; writers follow one another.
+
+        Raises ControlUnavailable, and IntegrityError for a value that must be unique; then nothing has
+        changed.
+        """
+        with translated(), self._writing.begin() as connection:
+            connection.execute(update(generation).values(value=generation.c.value + 1))
+            yield connection
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._generation.close()
+        self._engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what a database driver reports into ControlUnavailable, except a violated constraint."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout) as error:
+        raise ControlUnavailable from error
+    except SQLAlchemyError as error:
+        raise ControlUnavailable("the control store gave an unexpected answer") from error
+
+
+def make_engine(url: str, *, create: bool = False) -> Engine:
+    """An engine whose connections behave alike on all databases: time limits, READ COMMITTED or serial
+    writers.
+
+    `create` lets SQLite make the file; without it a missing file is a fault, not a new and empty store.
+    """
+    path = sqlite_file(url)
+    if path is not None:
+        engine = create_engine(url, creator=lambda: sqlite.connect(path, create=create))
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=20,
+        pool_timeout=CONNECT_SECONDS,
+        isolation_level="READ COMMITTED",
+        connect_args=_server_arguments(url),
+    )
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A reader that turns writer can be refused at once; a writer from the start waits its turn.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _server_arguments(url: str) -> dict[str, Any]:
+    if make_url(url).get_backend_name() == "postgresql":
+        return {
+            "connect_timeout": CONNECT_SECONDS,
+            "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
+            "tcp_user_timeout": STATEMENT_SECONDS * 1000,
+        }
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": STATEMENT_SECONDS,
+        "write_timeout": STATEMENT_SECONDS,
+    }

@@ -1,0 +1,124 @@
+"""Reading the generation at next to no price, because every request of every worker asks for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.control import sqlite
+from app.control.errors import ControlUnavailable
+from config.sql_url import sqlite_file
+
+_SELECT = "SELECT value FROM generation"
+_FAULTS = (sqlite3.Error, SQLAlchemyError, OSError, TypeError)
+
+
+class Watcher(Protocol):
+    """A connection that only reads the generation. `read` raises one of _FAULTS when it is spent."""
+
+    def read(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class SqliteWatcher:
+    """Asks SQLite whether any other connection, of this process or another, has committed; reads only then.
+
+    `PRAGMA data_version` costs no page read. Its numbers mean something on one connection only, and a
+    connection's own commits do not count, so this connection never writes.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._connection = sqlite.connect(path)
+        self._file = self._identity()
+        self._data_version = -1
+        self._value = -1
+
+    def read(self) -> int:
+        # A file that was replaced (a backup put back) would never be noticed through the old descriptor.
+        if self._identity() != self._file:
+            raise FileNotFoundError(self._path)
+        (data_version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if data_version != self._data_version:
+            self._value = int(self._connection.execute(_SELECT).fetchone()[0])
+            self._data_version = data_version
+        return self._value
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _identity(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_dev, status.st_ino
+
+
+class ServerWatcher:
+    """A connection in autocommit mode: one statement, one round trip, no snapshot that grows old."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection: Connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # It stays out for as long as it works, so it must not count against the pool of the transactions.
+        self._connection.detach()
+
+    def read(self) -> int:
+        return int(self._connection.exec_driver_sql(_SELECT).scalar_one())
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class GenerationReader:
+    """Keeps as many watchers as there are threads that asked at the same time."""
+
+    def __init__(self, url: str, engine: Engine) -> None:
+        self._path = sqlite_file(url)
+        self._engine = engine
+        self._idle: deque[Watcher] = deque()
+
+    def read(self) -> int:
+        """The generation now. A spent connection is replaced once; raises ControlUnavailable when that fails
+        too.
+        """
+        try:
+            watcher = self._idle.pop()
+        except IndexError:
+            return self._read_anew()
+        try:
+            value = watcher.read()
+        except _FAULTS:
+            _discard(watcher)
+            # Whatever ended this connection has probably ended the pooled ones.
+            self._engine.dispose()
+            return self._read_anew()
+        self._idle.append(watcher)
+        return value
+
+    def close(self) -> None:
+        """Give back every connection that is not in use at this moment."""
+        while self._idle:
+            _discard(self._idle.pop())
+
+    def _read_anew(self) -> int:
+        watcher: Watcher | None = None
+        try:
+            watcher = SqliteWatcher(self._path) if self._path is not None else ServerWatcher(self._engine)
+            value = watcher.read()
+        except _FAULTS as error:
+            if watcher is not None:
+                _discard(watcher)
+            raise ControlUnavailable from error
+        self._idle.append(watcher)
+        return value
+
+
+def _discard(watcher: Watcher) -> None:
+    try:
+        watcher.close()
+    except _FAULTS:
+        return

@@ -1,0 +1,97 @@
+"""The values that the control store takes and gives. All times are in UTC, to the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Access(StrEnum):
+    """What an integration may do: see users and groups, or change them as well."""
+
+    READ_ONLY = "read-only"
+    FULL = "full"
+
+
+class Dialect(StrEnum):
+    """Whose habits win where they contradict the RFC."""
+
+    RFC = "rfc"
+    ENTRA = "entra"
+
+
+class CredentialKind(StrEnum):
+    """`secret` is exchanged for access tokens at the token endpoint; `bearer` is itself sent with every
+    request.
+    """
+
+    SECRET = "secret"  # noqa: S105
+    BEARER = "bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One OAuth client. `id` is its client id; `revoked_at` None means that it is live."""
+
+    id: str
+    name: str
+    access: Access
+    dialect: Dialect
+    created: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret or bearer token without its value; `hint` is the last four characters of the value."""
+
+    id: str
+    integration_id: str
+    kind: CredentialKind
+    hint: str
+    created: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def live(self, now: datetime) -> bool:
+        """True while the credential is accepted."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredential:
+    """A new credential with its value, which is kept nowhere and cannot be shown again."""
+
+    credential: Credential
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BearerGrant:
+    """What a bearer token stands for. `expires_at` None means that it has no end."""
+
+    integration: Integration
+    credential_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key pair that is to be stored: `private_pem` is PKCS #8 in PEM form."""
+
+    kid: str
+    private_pem: str = field(repr=False)
+    algorithm: str = "RS256"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A stored key pair. The one with `retired_at` None signs; a retired one verifies until `expires_at`."""
+
+    kid: str
+    algorithm: str
+    private_pem: str = field(repr=False)
+    created: datetime
+    retired_at: datetime | None
+    expires_at: datetime | None

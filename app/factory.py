@@ -1,0 +1,66 @@
+"""Wiring: settings to a Flask application, without logic of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from app import logs
+from app.api.context import Context
+from app.api.probes import probes_blueprint
+from app.api.setup import register as register_api
+from app.auth.setup import register as register_auth
+from app.control import ControlStore
+from app.scim.filter.parse import Limits
+from app.scim.registry import Registry, load
+from app.services.resources import Resources
+from app.services.search import Search
+from app.services.shown import Representations
+from backends import open_backend
+from backends.base import Backend
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What has to be closed when the process ends."""
+
+    backend: Backend
+    control: ControlStore
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.backend.close()
+        self.control.close()
+
+
+def create_app(settings: Settings, backend: Backend | None = None, registry: Registry | None = None) -> Flask:
+    """The application: SCIM under `/scim/v2`, OAuth, probes. `backend` stands in for the configured one.
+
+    Raises ConfigError. No connection is made before the first request.
+    """
+    logs.configure(settings.log)
+    registry = registry or load()
+    backend = backend or open_backend(settings, registry)
+    control = ControlStore(settings.control_url.reveal())
+    limits = settings.limits
+    representations = Representations(registry, settings.scim_url)
+    context = Context(
+        settings,
+        registry,
+        backend,
+        Resources(backend, registry, representations, logs.LoggedJournal()),
+        Search(
+            backend,
+            registry,
+            representations,
+            Limits(limits.max_filter_length, limits.max_filter_depth, limits.max_filter_terms),
+        ),
+    )
+    app = Flask("landfall", static_folder=None)
+    app.extensions["landfall"] = Running(backend, control)
+    guard = register_auth(app, settings, control)
+    app.register_blueprint(probes_blueprint(backend, control))
+    register_api(app, context, guard)
+    return app

@@ -1,0 +1,123 @@
+"""Between JSON documents and slots: reading what a client sends, and writing what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.scim import quirks
+from app.scim.attributes import Attribute, Mutability, Type
+from app.scim.elements import distinct, referenced_ids
+from app.scim.errors import InvalidSyntax, InvalidValue
+from app.scim.query import Draft, Slot, Value
+from app.scim.registry import ID, META, SCHEMAS_ATTRIBUTE, ResourceType
+
+_IGNORED = (SCHEMAS_ATTRIBUTE, ID, META)
+
+
+def canonicalise(resource_type: ResourceType, body: Any) -> dict[str, Any]:
+    """A client's document with canonical names, without what a service provider ignores (RFC 7644 section 3.3).
+
+    Left out are read-only and unknown attributes, null, empty strings, lists and objects. Types are not checked, but
+    the client shapes of `app.scim.quirks` are put right. Extension attributes stay in an object under their URI.
+    Raises InvalidSyntax when it is no object, lacks `schemas` or the base schema in it, or repeats a name in another
+    case.
+    """
+    if not isinstance(body, dict):
+        raise InvalidSyntax("the body must be a JSON object")
+    _check_schemas(resource_type, body)
+    result = _canonical_members(resource_type.attributes_of(resource_type.schema), body)
+    seen: set[str] = set()
+    for key, value in body.items():
+        schema = resource_type.schema_of(key) if ":" in key else None
+        if schema is None or value is None:
+            continue
+        if schema.id in seen:
+            raise InvalidSyntax(f"'{schema.id}' is given twice")
+        seen.add(schema.id)
+        if not isinstance(value, dict):
+            raise InvalidValue(f"{schema.id}: must be an object")
+        if members := _canonical_members(schema.attributes, value):
+            result[schema.id] = members
+    return result
+
+
+def _check_schemas(resource_type: ResourceType, body: Mapping[str, Any]) -> None:
+    found = [v for k, v in body.items() if k.lower() == "schemas"]
+    if len(found) != 1 or not isinstance(found[0], list) or not all(isinstance(u, str) for u in found[0]):
+        raise InvalidSyntax("schemas: must be given, as a list of URIs")
+    if resource_type.schema.id.lower() not in {u.lower() for u in found[0]}:
+        raise InvalidSyntax(f"schemas: must hold {resource_type.schema.id}")
+
+
+def _canonical_members(attributes: Sequence[Attribute], body: Mapping[str, Any]) -> dict[str, Any]:
+    by_name = {a.name.lower(): a for a in attributes}
+    result: dict[str, Any] = {}
+    seen: set[str] = set()
+    for key, value in body.items():
+        attribute = by_name.get(key.lower())
+        if attribute is None:
+            continue
+        if attribute.name in seen:
+            raise InvalidSyntax(f"'{attribute.name}' is given twice")
+        seen.add(attribute.name)
+        if attribute.mutability is Mutability.READ_ONLY or attribute in _IGNORED:
+            continue
+        canonical = canonical_value(attribute, value)
+        if canonical is not None:
+            result[attribute.name] = canonical
+    return result
+
+
+def canonical_value(attribute: Attribute, value: Any) -> Any:
+    """One attribute's value with canonical sub-attribute names and client shapes put right; None when unassigned."""
+    if attribute.multi_valued and isinstance(value, list):
+        elements = (_canonical_single(attribute, element) for element in value)
+        return [e for e in elements if e is not None] or None
+    return _canonical_single(attribute, value)
+
+
+def _canonical_single(attribute: Attribute, value: Any) -> Any:
+    value = quirks.put_right(attribute, value)
+    if value is None or value == "" or value == []:
+        return None
+    if attribute.type is Type.COMPLEX and isinstance(value, dict):
+        return _canonical_members(attribute.sub_attributes, value) or None
+    return value
+
+
+def draft(resource_type: ResourceType, document: Mapping[str, Any]) -> Draft:
+    """The slots and relations of a canonical document whose types have been checked.
+
+    Raises InvalidValue when more than one value of an attribute is primary or a relation names no resource.
+    """
+    values: dict[Slot, Value] = {}
+    relations: dict[str, tuple[str, ...]] = {}
+    for key, value in document.items():
+        if schema := (resource_type.schema_of(key) if ":" in key else None):
+            for name, inner in value.items():
+                _take(schema.attribute(name), inner, resource_type, values, relations)
+        else:
+            _take(resource_type.top_level(key), value, resource_type, values, relations)
+    return Draft(values, relations)
+
+
+def _take(
+    attribute: Attribute | None,
+    value: Any,
+    resource_type: ResourceType,
+    values: dict[Slot, Value],
+    relations: dict[str, tuple[str, ...]],
+) -> None:
+    if attribute is None:
+        return
+    if relation := resource_type.relations.get(attribute.name):
+        relations[attribute.name] = referenced_ids(relation, value)
+    elif attribute.multi_valued:
+        values[attribute.path] = distinct(attribute, value)
+    elif attribute.type is Type.COMPLEX:
+        for sub in attribute.sub_attributes:
+            if sub.name in value and sub.path in resource_type.slots:
+                values[sub.path] = value[sub.name]
+    else:
+        values[attribute.path] = value

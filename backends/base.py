@@ -1,0 +1,75 @@
+"""The contract that every store obeys. `tests/conformance` says it in executable form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from enum import Flag, auto
+
+from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version
+
+
+class Capability(Flag):
+    """A promise that not every store can keep; each is consulted by discovery or by the conformance suite."""
+
+    NONE = 0
+    SORT = auto()
+    """`Query.sort` is honoured over the whole result."""
+    ATOMIC_EXPECT = auto()
+    """`expect` is compared in the write itself: of two racing updates with one expectation, one fails."""
+    ATOMIC_UNIQUENESS = auto()
+    """Of racing creates with one unique value exactly one succeeds."""
+    EMPTY_RELATION = auto()
+    """A group may have no member."""
+
+
+class Backend(ABC):
+    """A store of users and groups.
+
+    Safe for use by several threads. Each method is one atomic step: when it raises, nothing has changed. Nothing is
+    held open between two calls, except by the iterator of `related` while it is being read. Ids and versions are
+    issued by the store; ids never change and are never given again. Every method may raise Unavailable.
+    """
+
+    capabilities: Capability
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return when the store is reachable and fits its configuration; else raise Unavailable or
+        `config.errors.ConfigError`, which names what to mend."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back every connection; the back end is not used afterwards."""
+
+    @abstractmethod
+    def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
+        """The resource with those of the wanted slots that have a value, never with relations. Raises NotFound."""
+
+    @abstractmethod
+    def search(self, kind: str, query: Query) -> Page:
+        """Exactly the matches in the window and their total. Raises TooManyCandidates."""
+
+    @abstractmethod
+    def create(self, kind: str, draft: Draft) -> Resource:
+        """The new resource, with the slots of the draft. Raises Duplicate, UnknownReference, RejectedValue."""
+
+    @abstractmethod
+    def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
+        """The stamp after the change. A change that changes nothing keeps the stamp.
+
+        What is read and sent grows with the change, never with the resource. Raises NotFound, VersionMismatch
+        (when `expect` is given and is not the stored version), Duplicate, UnknownReference, RejectedValue.
+        """
+
+    @abstractmethod
+    def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        """Afterwards the resource and every relation to it are gone. Raises NotFound, VersionMismatch."""
+
+    @abstractmethod
+    def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
+        """Pairs (one of `ids`, what it refers to) of a relation, in a stable order, grouped by nothing.
+
+        The only way to read a relation. Memory is bounded by the store's page size, whatever the size of the
+        relation. Works against the direction of storage too (`groups` of users). Unknown ids yield nothing.
+        """

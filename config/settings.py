@@ -1,0 +1,126 @@
+"""Every setting, its unit and its default; `config/examples/landfall.toml` describes them for operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.secret import Secret
+
+SCIM_PATH = "/scim/v2"
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSettings:
+    """The database that holds users and groups when `backend` is `sql`.
+
+    `url` None means `landfall.db` in the home directory; read `Settings.sql_url` for the address in force.
+    """
+
+    url: Secret | None = None
+    pool_size: int = 10
+    connect_timeout_seconds: int = 5
+    statement_timeout_seconds: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The service's own database.
+
+    `url` None means `control.db` in the home directory; read `Settings.control_url` for the address in force.
+    """
+
+    url: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """Token issue (RFC 6749).
+
+    `token_failures_per_minute` is how many failures one client id, or one address, may cause before it is
+    throttled; `clock_skew_seconds` how far the clocks of two machines may differ; `signing_key_days` the age
+    at which a signing key is replaced.
+    """
+
+    access_token_minutes: int = 60
+    token_failures_per_minute: int = 20
+    clock_skew_seconds: int = 30
+    signing_key_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsSettings:
+    """What one request may ask for.
+
+    `max_body_bytes` is in octets, `max_filter_length` in characters; `max_operations` counts the operations
+    of one PATCH; `page_size` is the count of a list request that names none, `max_results` the most that one
+    may name.
+    """
+
+    max_body_bytes: int = 10 * 1024 * 1024
+    max_json_depth: int = 64
+    max_filter_length: int = 8192
+    max_filter_depth: int = 50
+    max_filter_terms: int = 200
+    max_operations: int = 1000
+    page_size: int = 100
+    max_results: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The HTTP server. `trusted_proxies`: addresses or networks whose X-Forwarded headers are believed."""
+
+    workers: int = 2
+    threads: int = 8
+    timeout_seconds: int = 60
+    graceful_timeout_seconds: int = 30
+    trusted_proxies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """`level`: debug, info, warning, error or critical. `format`: text for people or json for machines."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration; `Settings()` is what runs when nothing is set.
+
+    `backend` is `sql`, `ldap`, or `package.module:factory` of a third party's back end. `public_url` is the
+    base that clients see, without a trailing slash; None means `http://` and `bind`.
+    """
+
+    home: Path = Path("var")
+    bind: str = "127.0.0.1:8000"
+    public_url: str | None = None
+    backend: str = "sql"
+    sql: SqlSettings = field(default_factory=SqlSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    oauth: OAuthSettings = field(default_factory=OAuthSettings)
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def issuer(self) -> str:
+        """The external base URL without a trailing slash: the OAuth issuer (RFC 8414 section 2)."""
+        return self.public_url or f"http://{self.bind}"
+
+    @property
+    def scim_url(self) -> str:
+        """The SCIM base URL (RFC 7644 section 1.3), which an identity provider calls the tenant URL."""
+        return self.issuer + SCIM_PATH
+
+    @property
+    def sql_url(self) -> Secret:
+        """The SQLAlchemy address of the database of users and groups."""
+        return self.sql.url or Secret(f"sqlite:///{self.home / 'landfall.db'}")
+
+    @property
+    def control_url(self) -> Secret:
+        """The SQLAlchemy address of the service's own database."""
+        return self.control.url or Secret(f"sqlite:///{self.home / 'control.db'}")

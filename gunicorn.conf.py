@@ -1,0 +1,46 @@
+"""How gunicorn serves Landfall. What an operator may change stands in the configuration, not here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import gunicorn.http.message
+
+from config.loader import load
+
+_settings = load(None, os.environ)
+
+wsgi_app = "wsgi:application"
+bind = [_settings.bind]
+worker_class = "gthread"
+workers = _settings.server.workers
+threads = _settings.server.threads
+timeout = _settings.server.timeout_seconds
+graceful_timeout = _settings.server.graceful_timeout_seconds
+# Provisioning clients send one request after another, and a new connection may cost more than the request.
+keepalive = 75
+# Processes must not share a connection pool or a SQLite handle: each worker opens its own after the fork.
+preload_app = False
+# The access log of gunicorn writes URLs, and a filter in a URL holds names and e-mail addresses.
+accesslog = None
+errorlog = "-"
+loglevel = _settings.log.level
+forwarded_allow_ips = ",".join(_settings.server.trusted_proxies)
+# It would be one file for every copy of the service that a user runs.
+control_socket_disable = True
+
+# Every filter that `limits.max_filter_length` allows fits (a character is up to 12 when percent-encoded), and
+# a longer one gets a SCIM error from the service. gunicorn's own bound is 8190 or none at all, and none would
+# let a client that has not authenticated fill the memory.
+limit_request_line = 1024 * 1024
+gunicorn.http.message.MAX_REQUEST_LINE = limit_request_line
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Close the back end's connections when a worker ends."""
+    # A worker that failed to start has no application, or one without a back end.
+    application = getattr(worker, "wsgi", None)
+    landfall = getattr(application, "extensions", {}).get("landfall")
+    if landfall is not None:
+        landfall.close()

@@ -1,0 +1,94 @@
+"""Databases for the tests. `BACKENDS` names the kinds to test: by default sqlite,postgresql,mariadb.
+
+A kind that is selected and not installed fails; nothing is left out silently. Under pytest-xdist each worker
+has its own servers, started when a test first asks for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+def selected_backends() -> tuple[str, ...]:
+    """The database kinds to test, in a fixed order. Raises UsageError for a name that is none."""
+    text = os.environ.get("BACKENDS") or ",".join(DATABASES)
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    if not names or not names <= set(DATABASES):
+        raise pytest.UsageError(f"BACKENDS={text}: name some of {', '.join(DATABASES)}")
+    return tuple(name for name in DATABASES if name in names)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`database` takes each selected kind in turn, and with it `sql_url`."""
+    if "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", selected_backends(), indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under `--dist loadgroup` the tests of one file on one database stay together, with what they share."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+            file = item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(f"{file}-{parameters.get('database', '')}"))
+
+
+@pytest.fixture(scope="session")
+def database_servers() -> Iterator[Callable[[str], DatabaseServer]]:
+    """The running server of a kind (`postgresql`, `mariadb`); one of each serves the whole run."""
+    running: dict[str, DatabaseServer] = {}
+    kinds: dict[str, type[DatabaseServer]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+    with ExitStack() as stack:
+
+        def server(kind: str) -> DatabaseServer:
+            if kind not in running:
+                running[kind] = stack.enter_context(kinds[kind]())
+            return running[kind]
+
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(database_servers: Callable[[str], DatabaseServer]) -> DatabaseServer:
+    """The PostgreSQL of this run. A test that stops it starts it again."""
+    return database_servers("postgresql")
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(database_servers: Callable[[str], DatabaseServer]) -> DatabaseServer:
+    """The MariaDB of this run. A test that stops it starts it again."""
+    return database_servers("mariadb")
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    database_servers: Callable[[str], DatabaseServer], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """Makes an empty database of the given kind and returns its SQLAlchemy address."""
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'landfall.db'}"
+        return database_servers(kind).new_database()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database under test: sqlite, postgresql or mariadb."""
+    return str(request.param)
+
+
+@pytest.fixture
+def sql_url(database: str, new_database: Callable[[str], str]) -> str:
+    """The SQLAlchemy address of a fresh, empty database of each selected kind in turn."""
+    return new_database(database)

@@ -1,0 +1,122 @@
+"""The control store when its database goes away, and when it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from app.control import Access, ControlStore, ControlUnavailable, NewKey, upgrade
+from tests.conftest import selected_backends
+from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
+
+SERVERS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+
+
+def calls(store: ControlStore) -> list[Callable[[], object]]:
+    nobody = "00000000-0000-4000-8000-000000000000"
+    return [
+        store.generation,
+        store.check,
+        lambda: store.verify_secret(nobody, "x"),
+        lambda: store.verify_bearer("lfb_" + "x" * 43),
+        lambda: store.token_subject(nobody, "jti"),
+        store.signing_keys,
+        lambda: store.create_integration("new", Access.FULL),
+        lambda: store.revoke_token("jti", 1),
+        lambda: store.replace_signing_key(NewKey("kid", "pem"), previous=None),
+    ]
+
+
+def assert_unavailable(store: ControlStore) -> None:
+    for call in calls(store):
+        with pytest.raises(ControlUnavailable) as caught:
+            call()
+        assert caught.value.retry_after > 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in selected_backends() if kind in SERVERS])
+def test_it_finds_a_restarted_server_by_itself(kind: str) -> None:
+    server: DatabaseServer
+    with SERVERS[kind]() as server:
+        url = server.new_database()
+        upgrade(url)
+        store = ControlStore(url)
+        integration = store.create_integration("entra", Access.FULL)
+        secret = store.add_secret(integration.id).value
+        before = store.generation()
+        server.stop()
+        assert_unavailable(store)
+        server.start()
+        assert store.generation() == before
+        assert store.verify_secret(integration.id, secret) == integration
+        assert store.set_access(integration.id, Access.READ_ONLY).access is Access.READ_ONLY
+        assert store.generation() > before
+        store.close()
+
+
+def migrated(path: Path) -> ControlStore:
+    upgrade(f"sqlite:///{path}")
+    return ControlStore(f"sqlite:///{path}")
+
+
+def test_a_missing_sqlite_file_is_a_fault_and_no_new_store(tmp_path: Path) -> None:
+    path, away = tmp_path / "control.db", tmp_path / "away"
+    store = migrated(path)
+    integration = store.create_integration("entra", Access.FULL)
+    before = store.generation()
+    store.close()
+    away.mkdir()
+    files = [file for file in tmp_path.iterdir() if file.is_file()]
+    for file in files:
+        file.rename(away / file.name)
+    assert_unavailable(store)
+    assert not path.exists()
+    for file in files:
+        (away / file.name).rename(file)
+    assert store.generation() == before
+    assert store.list_integrations() == [integration]
+    store.close()
+
+
+def test_a_file_put_in_place_of_the_open_one_is_noticed(tmp_path: Path) -> None:
+    store = migrated(tmp_path / "control.db")
+    store.create_integration("entra", Access.FULL)
+    store.generation()
+    other = migrated(tmp_path / "other.db")
+    for number in range(5):
+        other.create_integration(f"restored {number}", Access.FULL)
+    expected = other.generation()
+    other.close()
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"control.db{suffix}").unlink()
+    (tmp_path / "other.db").replace(tmp_path / "control.db")
+    assert store.generation() == expected
+    assert len(store.list_integrations()) == 5
+    store.close()
+
+
+def test_a_locked_sqlite_file_can_still_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "control.db"
+    store = migrated(path)
+    integration = store.create_integration("entra", Access.FULL)
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        connection.execute(text("UPDATE generation SET value = value + 1"))
+        before = store.generation()
+        assert store.list_integrations() == [integration]
+        connection.commit()
+    assert store.generation() == before + 1
+    engine.dispose()
+    store.close()
+
+
+def test_the_message_tells_nothing_of_the_address(tmp_path: Path) -> None:
+    store = ControlStore("postgresql+psycopg://landfall:hidden-word@127.0.0.1:1/landfall")
+    with pytest.raises(ControlUnavailable) as caught:
+        store.generation()
+    assert "hidden-word" not in str(caught.value)
+    assert "127.0.0.1" not in str(caught.value)
+    store.close()

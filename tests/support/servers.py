@@ -1,0 +1,340 @@
+"""Private PostgreSQL and MariaDB servers for the tests: temporary directory, free port, no durability.
+
+Root and ordinary users can start them (for root the server runs as an ordinary user of the system); the
+servers of the machine are left alone. `stop`, `kill` and `start` keep port and data, so that a test can take
+the server away and give it back; `suspend` and `resume` make it hang.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+import pymysql
+import pymysql.cursors
+
+HOST = "127.0.0.1"
+USER = "landfall"
+PASSWORD = "invented"
+MAX_CONNECTIONS = 200
+START_SECONDS = 60
+INSTALL = "run deploy/install-test-servers.sh as root, or set BACKENDS to the ones you have"
+
+
+class ServerMissing(Exception):
+    """The programs of a server are not installed; the message says which and what to do."""
+
+
+class ServerFailed(Exception):
+    """A server did not do what it was told; the message ends with its log."""
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, *directories: str) -> str:
+    """The path of an installed program; the directories are searched before PATH. Raises ServerMissing."""
+    found = shutil.which(name, path=os.pathsep.join([*directories, os.environ.get("PATH", ""), "/usr/sbin"]))
+    if found is None:
+        raise ServerMissing(f"{name} is not installed: {INSTALL}")
+    return found
+
+
+class DatabaseServer(ABC):
+    """One private server. As a context manager it is started on entry, and on exit stopped and removed."""
+
+    name: str
+    account: str
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._base = Path(tempfile.mkdtemp(prefix=f"landfall-{self.name}-"))
+        self._log = self._base / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = count(1)
+        # As root the server gets an account of its own: PostgreSQL refuses to run as root.
+        account = pwd.getpwnam(self.account) if os.geteuid() == 0 else None
+        self._user = account.pw_uid if account else None
+        self._group = account.pw_gid if account else None
+        self._own(self._base)
+
+    def __enter__(self) -> Self:
+        try:
+            self._initialise()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it, unless it runs, and wait until it accepts a connection. Raises ServerFailed."""
+        if self._process is not None:
+            return
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._base,
+                user=self._user,
+                group=self._group,
+                extra_groups=None if self._user is None else [],
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} did not start\n{_tail(self._log.read_bytes())}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it in an orderly way, without waiting for clients to leave. Port and data are kept."""
+        self._end(self._stop_signal)
+
+    def kill(self) -> None:
+        """End it at once, as a power failure of the program would. Port and data are kept."""
+        self._end(signal.SIGKILL)
+
+    def suspend(self) -> None:
+        """Let it hang: connections stay open, are even accepted, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend`; nothing happens when it was not suspended."""
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop it and remove its data."""
+        self.stop()
+        shutil.rmtree(self._base, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy address."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self._create(name)
+        return self._url(name)
+
+    @property
+    @abstractmethod
+    def _stop_signal(self) -> signal.Signals: ...
+
+    @abstractmethod
+    def _initialise(self) -> None: ...
+
+    @abstractmethod
+    def _command(self) -> Sequence[str]: ...
+
+    @abstractmethod
+    def _create(self, database: str) -> None: ...
+
+    @abstractmethod
+    def _url(self, database: str) -> str: ...
+
+    @abstractmethod
+    def _answers(self) -> bool: ...
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        pids = self._pids()
+        self.resume()
+        self._process.send_signal(how)
+        self._process.wait(START_SECONDS)
+        self._process = None
+        # The children of a killed PostgreSQL end by themselves; it cannot start again before they have.
+        deadline = time.monotonic() + START_SECONDS
+        while any(_is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _signal(self, what: signal.Signals) -> None:
+        """To the process first, for a stopped one starts no more children, and then to those it has."""
+        for pid in self._pids()[:1]:
+            os.kill(pid, what)
+        for pid in self._pids()[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
+
+    def _pids(self) -> list[int]:
+        """The process and those it has started."""
+        if self._process is None:
+            return []
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        return [pid, *map(int, children.read_text().split())] if children.exists() else [pid]
+
+    def _own(self, path: Path) -> None:
+        """Give a file to the account that the server runs as."""
+        if self._user is not None and self._group is not None:
+            os.chown(path, self._user, self._group)
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._base,
+            check=False,
+            user=self._user,
+            group=self._group,
+            extra_groups=None if self._user is None else [],
+        )
+        if done.returncode:
+            raise ServerFailed(f"{command[0]} failed\n{_tail(done.stdout)}")
+
+
+class PostgreSQL(DatabaseServer):
+    """A PostgreSQL 15 server, UTF-8, locale C.UTF-8. Raises ServerMissing when it is not installed."""
+
+    name = "postgresql"
+    account = "postgres"
+    _stop_signal = signal.SIGINT
+
+    def __init__(self) -> None:
+        versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        directories = [str(path) for path in reversed(versions)]
+        self._initdb = program("initdb", *directories)
+        self._postgres = program("postgres", *directories)
+        super().__init__()
+
+    def _initialise(self) -> None:
+        password = self._base / "password"
+        password.write_text(PASSWORD)
+        self._own(password)
+        options = ("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run(self._initdb, "-D", str(self._base / "data"), "-U", USER, f"--pwfile={password}", *options)
+
+    def _command(self) -> Sequence[str]:
+        settings = {
+            "listen_addresses": HOST,
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": MAX_CONNECTIONS,
+            "shared_buffers": "64MB",
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [self._postgres, "-D", str(self._base / "data"), *options]
+
+    def _create(self, database: str) -> None:
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{database}"')
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._address("postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _address(self, database: str) -> str:
+        return f"postgresql://{USER}:{PASSWORD}@{HOST}:{self.port}/{database}"
+
+    def _url(self, database: str) -> str:
+        return self._address(database).replace("postgresql:", "postgresql+psycopg:", 1)
+
+
+class MariaDB(DatabaseServer):
+    """A MariaDB 10.11 server, utf8mb4. Raises ServerMissing when it is not installed."""
+
+    name = "mariadb"
+    account = "nobody"
+    _stop_signal = signal.SIGTERM
+
+    def __init__(self) -> None:
+        self._install = program("mariadb-install-db")
+        self._mariadbd = program("mariadbd")
+        super().__init__()
+
+    def _initialise(self) -> None:
+        self._run(
+            self._install,
+            "--no-defaults",
+            f"--datadir={self._base / 'data'}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-log-file-size=16M",
+        )
+        # It reads its first statements from a file, so that nothing connects as its root without password.
+        script = self._base / "accounts.sql"
+        script.write_text(
+            f"CREATE USER IF NOT EXISTS {USER}@'{HOST}' IDENTIFIED BY '{PASSWORD}';\n"
+            f"GRANT ALL ON *.* TO {USER}@'{HOST}';\n"
+        )
+        self._own(script)
+
+    def _command(self) -> Sequence[str]:
+        return [
+            self._mariadbd,
+            "--no-defaults",
+            f"--datadir={self._base / 'data'}",
+            f"--socket={self._base / 'socket'}",
+            f"--pid-file={self._base / 'pid'}",
+            f"--init-file={self._base / 'accounts.sql'}",
+            f"--bind-address={HOST}",
+            f"--port={self.port}",
+            f"--max-connections={MAX_CONNECTIONS}",
+            "--skip-name-resolve",
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_nopad_bin",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-log-file-size=16M",
+        ]
+
+    def _create(self, database: str) -> None:
+        with self._connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+
+    def _connect(self) -> pymysql.Connection[pymysql.cursors.Cursor]:
+        return pymysql.connect(host=HOST, port=self.port, user=USER, password=PASSWORD, connect_timeout=5)
+
+    def _answers(self) -> bool:
+        try:
+            self._connect().close()
+        except pymysql.err.OperationalError:
+            return False
+        return True
+
+    def _url(self, database: str) -> str:
+        return f"mysql+pymysql://{USER}:{PASSWORD}@{HOST}:{self.port}/{database}?charset=utf8mb4"
+
+
+def _tail(log: bytes) -> str:
+    return log.decode(errors="replace")[-4000:]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

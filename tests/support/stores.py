@@ -1,0 +1,70 @@
+"""The stores that the conformance suite runs on. A new one is registered here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from app.scim.registry import Registry
+from backends.base import Backend, Capability
+from tests.support.probe import probed
+from tests.support.reference import ReferenceBackend
+
+ALL = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
+DEFAULT_BACKENDS = "sqlite,postgresql,mariadb"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A store in use. `empty` leaves it without resources; `cost` gives running totals of the work done so far, in
+    whatever units the store can count exactly (statements, operations, rows or values read)."""
+
+    backend: Backend
+    empty: Callable[[], None]
+    cost: Callable[[], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A kind of store. `open` gives a fresh and empty one, and closes it; `share` is the part of the generated examples
+    that it is given (a server is asked fewer than a file)."""
+
+    name: str
+    capabilities: Capability
+    registry: Registry
+    open: Callable[[pytest.FixtureRequest], AbstractContextManager[Opened]]
+    share: float = 1.0
+
+
+STORES: dict[str, Store] = {}
+
+
+def register(store: Store) -> None:
+    """Afterwards the store can be selected by its name in BACKENDS."""
+    STORES[store.name] = store
+
+
+def selected() -> list[Store]:
+    """The reference, and the stores that BACKENDS names. Raises pytest.UsageError for a name that is not registered."""
+    text = os.environ.get("BACKENDS") or DEFAULT_BACKENDS
+    names = ["reference", *(name.strip() for name in text.split(",") if name.strip())]
+    unknown = [name for name in names if name not in STORES]
+    if unknown:
+        raise pytest.UsageError(f"BACKENDS names {', '.join(unknown)}; known are {', '.join(STORES)}")
+    return [STORES[name] for name in dict.fromkeys(names)]
+
+
+REGISTRY = probed()
+
+
+@contextmanager
+def _open_reference(_: pytest.FixtureRequest) -> Iterator[Opened]:
+    backend = ReferenceBackend(REGISTRY)
+    yield Opened(backend, backend.empty, lambda: {"members": backend.touched})
+
+
+register(Store("reference", ALL, REGISTRY, _open_reference))
