@@ -26,6 +26,4 @@ class ConfigError(Exception):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = list(faults)
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__(
-            "\n".join([f"{count} in the configuration", *(f"  {fault}" for fault in self.faults)])
-        )
+        super().__init__("\n".join([f"{count} in the configuration", *(f"  {fault}" for fault in self.faults)]))

@@ -17,9 +17,7 @@ from config.settings import Settings
 PREFIX = "LANDFALL_"
 FILE_VARIABLE = "LANDFALL_CONFIG"
 # Container platforms announce a service called "landfall" to its neighbours by variables of these names.
-_SERVICE_LINK = re.compile(
-    r"LANDFALL_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)"
-)
+_SERVICE_LINK = re.compile(r"LANDFALL_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)")
 
 Key = tuple[str, ...]
 

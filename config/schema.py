@@ -56,9 +56,7 @@ class Whole(fields.Integer):
 class Directory(fields.Field[Path]):
     """A path. "?" would end the file name in a SQLite address, NUL in the operating system's."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> Path:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Path:
         if not isinstance(value, str) or not value or re.search(r"[?\x00-\x1f]", value):
             raise ValidationError('must be the path of a directory, without "?" or control characters')
         return Path(value)
@@ -67,9 +65,7 @@ class Directory(fields.Field[Path]):
 class Bind(fields.Field[str]):
     """HOST:PORT, an IPv6 address in brackets."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> str:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         found = _BIND.fullmatch(value) if isinstance(value, str) else None
         if found is None or not 1 <= int(found["port"]) <= 65535 or not _is_v6(found["v6"]):
             raise ValidationError("must be HOST:PORT, with an IPv6 address in brackets")
@@ -79,22 +75,16 @@ class Bind(fields.Field[str]):
 class BaseUrl(fields.Field[str]):
     """An http or https URL that other URLs are made from by appending a path."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> str:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if not isinstance(value, str) or not _is_base_url(value):
-            raise ValidationError(
-                "must be http://HOST or https://HOST, with an optional port and path and no more"
-            )
+            raise ValidationError("must be http://HOST or https://HOST, with an optional port and path and no more")
         return value.rstrip("/")
 
 
 class SqlUrl(fields.Field[Secret]):
     """The address of a SQL database, which may hold a password."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> Secret:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Secret:
         if not isinstance(value, str):
             raise ValidationError("must be a string")
         try:
@@ -106,9 +96,7 @@ class SqlUrl(fields.Field[Secret]):
 class Network(fields.Field[str]):
     """An IP address or network."""
 
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
-    ) -> str:
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         try:
             if isinstance(value, str):
                 ipaddress.ip_network(value)
@@ -183,9 +171,7 @@ class ServerTable(Table):
 
 class LogTable(Table):
     made = LogSettings
-    level = Text(
-        validate=OneOf(("debug", "info", "warning", "error", "critical"), error="must be one of: {choices}")
-    )
+    level = Text(validate=OneOf(("debug", "info", "warning", "error", "critical"), error="must be one of: {choices}"))
     format = Text(validate=OneOf(("text", "json"), error="must be one of: {choices}"))
 
 
@@ -219,6 +205,4 @@ def _is_base_url(text: str) -> bool:
         valid_port = parts.port is None or parts.port > 0
     except ValueError:
         return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and valid_port
-    )
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and valid_port

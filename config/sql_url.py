@@ -17,9 +17,7 @@ _DRIVERS = {
 }
 # It ends at the first "@", as in SQLAlchemy, so that "/" and "?" in a password are read the same way.
 _USER = re.compile(r"[^:/@]*(?::[^@]*)?@")
-_PLACE = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?]*)(?::\d{1,5})?/(?P<database>[^/?]+)(?:\?(?P<query>.*))?"
-)
+_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?]*)(?::\d{1,5})?/(?P<database>[^/?]+)(?:\?(?P<query>.*))?")
 
 
 def normalise(url: str) -> str:

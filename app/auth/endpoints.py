@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -70,11 +71,15 @@ def make_blueprint(server: Server, keys: KeyRing, published: Published, guard: G
         blueprint.add_url_rule(
             f"/oauth/{name}", name, posted(answer), methods=_METHODS, provide_automatic_options=False
         )
-    blueprint.add_url_rule("/oauth/jwks", "jwks", lambda: _document({"keys": keys.public()}))
-    for path in published.server_paths:
-        blueprint.add_url_rule(path, "server", lambda: _document(published.server_document()))
-    for path in published.resource_paths:
-        blueprint.add_url_rule(path, "resource", lambda: _document(published.resource_document()))
+    published_at: dict[str, tuple[list[str], Callable[[], dict[str, Any]]]] = {
+        "jwks": (["/oauth/jwks"], lambda: {"keys": keys.public()}),
+        "server": (published.server_paths, published.server_document),
+        "resource": (published.resource_paths, published.resource_document),
+    }
+    for name, (paths, document) in published_at.items():
+        view = partial(_document, document)
+        for path in paths:
+            blueprint.add_url_rule(path, name, view)
     _handle_errors(blueprint, server)
     return blueprint
 
@@ -115,5 +120,5 @@ def _read_request() -> TokenRequest:
     return TokenRequest(form, request.headers.get("Authorization"), request.remote_addr or "")
 
 
-def _document(content: dict[str, Any]) -> Response:
-    return Response(json.dumps(content), content_type="application/json")
+def _document(content: Callable[[], dict[str, Any]]) -> Response:
+    return Response(json.dumps(content()), content_type="application/json")

@@ -47,9 +47,7 @@ def test_the_example_names_every_key_and_its_remarks_are_valid_settings(tmp_path
     settings = load(toml(tmp_path, re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE)), {})
     assert settings.public_url == "https://scim.example.org"
     assert settings.sql.url == Secret("postgresql+psycopg://landfall:change-me@db.example.org/landfall")
-    assert settings.control.url == Secret(
-        "postgresql+psycopg://landfall:change-me@db.example.org/landfall_control"
-    )
+    assert settings.control.url == Secret("postgresql+psycopg://landfall:change-me@db.example.org/landfall_control")
     named = set(re.findall(r"^(?:# )?(\w+) = ", text, flags=re.MULTILINE))
     sections = set(re.findall(r"^\[(\w+)\]", text, flags=re.MULTILINE))
     assert sections | {"home", "bind", "public_url", "backend"} == set(Settings.__dataclass_fields__)
@@ -142,9 +140,7 @@ def test_all_faults_of_file_and_variables_are_reported_together(tmp_path: Path) 
         access_token_minutes = 30
         """,
     )
-    found = faults(
-        path, {"LANDFALL_SERVER_THREADS": "many", "LANDFALL_COLOR": "x", "LANDFALL_LOG_LEVEL": "debug"}
-    )
+    found = faults(path, {"LANDFALL_SERVER_THREADS": "many", "LANDFALL_COLOR": "x", "LANDFALL_LOG_LEVEL": "debug"})
     assert set(found) == {
         "home",
         "bind",
@@ -210,9 +206,7 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
     assert set(faults(None, {"LANDFALL_PUBLIC_URL": url})) == {"public_url"}
 
 
-@pytest.mark.parametrize(
-    "backend", ["", "SQL", "sqlite", "acme.stores", "acme.stores:", ":open", "a-b:open", "sql\n"]
-)
+@pytest.mark.parametrize("backend", ["", "SQL", "sqlite", "acme.stores", "acme.stores:", ":open", "a-b:open", "sql\n"])
 def test_what_is_no_back_end_is_refused(backend: str) -> None:
     assert set(faults(None, {"LANDFALL_BACKEND": backend})) == {"backend"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from app.scim.attributes import Attribute
 from app.scim.filter.evaluate import View
 from app.scim.filter.nodes import Bound
 from app.scim.query import Draft, Query, Reference, Resource, ResourceId, Sort, Value, Window
@@ -189,3 +190,10 @@ def state(backend: Backend, registry: Registry, kinds: Sequence[str] = ("User", 
             ordered = {n: sorted(far, key=lambda r: r.id) for n, far in view.relations.items()}
             whole[view.resource.id] = View(view.resource, ordered)
     return whole
+
+
+def attribute_of(registry: Registry, path: str, kind: str = "User") -> Attribute:
+    """The attribute or sub-attribute of that canonical path."""
+    resource_type = registry.type(kind)
+    everything = [*resource_type.attributes, *(s for a in resource_type.attributes for s in a.sub_attributes)]
+    return next(a for a in everything if a.path == path)

@@ -101,7 +101,7 @@ _TEAMS = {
     "100% _club_": 5,
     "empty": 0,
     "山の会": 3,
-    "O'Brien \"fans\"": 2,
+    'O\'Brien "fans"': 2,
     "back\\slash*": 9,
     "everyone": 40,
     "zeta ": 4,

@@ -176,7 +176,7 @@ def test_references_tell_kind_and_display(backend: Backend) -> None:
     """A reference carries kind, id and the current display name of the far end, None where it has none."""
     ann = backend.create("User", user("ann", displayName="Ann É"))
     bob = backend.create("User", user("bob"))
-    team = backend.create("Group", group("Team \"A\"", [ann, bob]))
+    team = backend.create("Group", group('Team "A"', [ann, bob]))
     far = {r for _, r in backend.related("Group", [team.id], "members")}
     assert far == {Reference(ann.id, "User", "Ann É"), Reference(bob.id, "User", None)}
     assert [r for _, r in backend.related("User", [bob.id], "groups")] == [Reference(team.id, "Group", 'Team "A"')]

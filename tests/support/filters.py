@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Op, Or, Pr
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, Registry, ResourceType
 from app.scim.types import comparable, format_instant
 
+T = TypeVar("T")
 Operand = str | bool | int | float
 
 _EQUAL = (Op.EQ,)
@@ -138,23 +140,32 @@ def bound_filters(choices: Pools) -> st.SearchStrategy[Bound]:
     for leaf in choices:
         if leaf.owner is not None:
             owners.setdefault(leaf.owner, []).append(leaf)
-    values = st.sampled_from(sorted(owners, key=lambda a: a.path)).flatmap(
-        lambda owner: _trees(_tests(owners[owner], choices), 4).map(lambda where: Some(owner, where))
-    )
-    return _trees(st.one_of(_tests(single, choices), values), 10)
+    values = [
+        _trees(_tests(parts, choices), 4).map(partial(Some, owner))
+        for owner, parts in sorted(owners.items(), key=lambda item: item[0].path)
+    ]
+    return _trees(st.one_of(_tests(single, choices), _any_of(values)), 10)
 
 
 def _tests(among: Sequence[Leaf], choices: Pools) -> st.SearchStrategy[Bound]:
-    def compare(leaf: Leaf) -> st.SearchStrategy[Bound]:
-        return st.builds(
-            Compare, st.just(leaf.attribute), st.sampled_from(leaf.operators), st.sampled_from(choices[leaf])
-        )
+    compared = _any_of(
+        [
+            st.builds(
+                Compare,
+                st.just(leaf.attribute),
+                st.sampled_from(leaf.operators),
+                st.sampled_from(choices[leaf]),
+            )
+            for leaf in among
+        ]
+    )
+    rare = st.sampled_from([*(Present(leaf.attribute) for leaf in among), Constant(True), Constant(False)])
+    return st.one_of(compared, compared, compared, rare)
 
-    chosen = st.sampled_from(among)
-    present = chosen.map(lambda leaf: Present(leaf.attribute))
-    constant = st.sampled_from((Constant(True), Constant(False)))
-    compared = chosen.flatmap(compare)
-    return st.one_of(compared, compared, compared, compared, present, constant)
+
+def _any_of(made: Sequence[st.SearchStrategy[T]]) -> st.SearchStrategy[T]:
+    """One of many strategies that exist already: `one_of` would try the first ones most."""
+    return st.sampled_from(range(len(made))).flatmap(made.__getitem__)
 
 
 def _trees(tests: st.SearchStrategy[Bound], most: int) -> st.SearchStrategy[Bound]:
@@ -182,13 +193,12 @@ def filter_texts(choices: Pools) -> st.SearchStrategy[str]:
     def bracketed(leaf: Leaf) -> st.SearchStrategy[str]:
         assert leaf.owner is not None
         owner = leaf.owner
-        siblings = [other for other in owned if other.owner is owner]
-        inner = st.sampled_from(siblings).flatmap(lambda other: expression(other, other.attribute.name))
+        inner = _any_of([expression(o, o.attribute.name) for o in owned if o.owner is owner])
         return _combined(inner, 3).map(lambda text: f"{owner.path}[{text}]")
 
-    leaf = st.sampled_from(plain).flatmap(lambda leaf: expression(leaf, leaf.attribute.path))
-    values = st.sampled_from(owned).flatmap(bracketed)
-    return _combined(st.one_of(leaf, values), 5)
+    single = _any_of([expression(leaf, leaf.attribute.path) for leaf in plain])
+    values = _any_of([bracketed(leaf) for leaf in owned])
+    return _combined(st.one_of(single, values), 5)
 
 
 def _combined(tests: st.SearchStrategy[str], most: int) -> st.SearchStrategy[str]:

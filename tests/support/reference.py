@@ -51,9 +51,7 @@ class ReferenceBackend(Backend):
     `touched` counts the members that were looked at or written since the store was made: the cost of a call.
     """
 
-    capabilities = (
-        Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
-    )
+    capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
+from sqlalchemy import MetaData, create_engine
 
 from app.scim.registry import Registry
 from backends.base import Backend, Capability
 from tests.support.probe import probed
 from tests.support.reference import ReferenceBackend
+from tests.support.sqlcost import statements
 
 ALL = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
 DEFAULT_BACKENDS = "sqlite,postgresql,mariadb"
@@ -67,4 +70,30 @@ def _open_reference(_: pytest.FixtureRequest) -> Iterator[Opened]:
     yield Opened(backend, backend.empty, lambda: {"members": backend.touched})
 
 
+@contextmanager
+def _open_sql(request: pytest.FixtureRequest, kind: str) -> Iterator[Opened]:
+    from backends.sql.backend import SqlBackend
+
+    new_database: Callable[[str], str] = request.getfixturevalue("new_database")
+    url = new_database(kind)
+    backend = SqlBackend(url, REGISTRY)
+    backend.create_schema()
+    engine = create_engine(url)
+    tables = MetaData()
+    tables.reflect(engine)
+
+    def empty() -> None:
+        with engine.begin() as connection:
+            for table in reversed(tables.sorted_tables):
+                connection.execute(table.delete())
+
+    try:
+        yield Opened(backend, empty, statements)
+    finally:
+        backend.close()
+        engine.dispose()
+
+
+for _kind in ("sqlite", "postgresql", "mariadb"):
+    register(Store(_kind, ALL, REGISTRY, partial(_open_sql, kind=_kind), share=1.0 if _kind == "sqlite" else 0.4))
 register(Store("reference", ALL, REGISTRY, _open_reference))

@@ -48,7 +48,20 @@ def full_user(registry: Registry, user_name: str, variant: int = 0) -> Draft:
     return Draft({**values, "userName": user_name})
 
 
-_WORDS = ("alpha", "Alpha", "ALPHA beta", "beta", "b%t_", "été", "e\u0301te\u0301", "山田", "x ", "Ｆull", "straße", "STRASSE")
+_WORDS = (
+    "alpha",
+    "Alpha",
+    "ALPHA beta",
+    "beta",
+    "b%t_",
+    "été",
+    "e\u0301te\u0301",
+    "山田",
+    "x ",
+    "Ｆull",
+    "straße",
+    "STRASSE",
+)
 _INSTANTS = ("2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", "2023-12-31T23:59:59.5Z", "2024-06-30T12:00:00-05:00")
 _STRATEGIES: dict[Type, st.SearchStrategy[Any]] = {
     Type.STRING: st.sampled_from(_WORDS),

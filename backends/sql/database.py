@@ -1,0 +1,154 @@
+"""Connections and transactions. Every connection is in autocommit mode, so that a read costs one statement; a
+transaction that writes is begun and ended here."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Row, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.sql import Executable
+
+from backends.errors import Unavailable
+from backends.sql import dialects
+from backends.sql.dialects import Dialect, Timeouts
+from backends.sql.faults import Faults, is_contention, is_lost_connection
+
+T = TypeVar("T")
+
+_TRIES = 6
+_FIRST_PAUSE_SECONDS = 0.01
+
+
+class Contended(Exception):
+    """Raised by the work of a transaction that saw another one's half: it is rolled back and tried again."""
+
+
+class Database:
+    """Runs statements; raises nothing but StoreErrors, and what the work of a transaction raises itself."""
+
+    def __init__(self, url: str, faults: Faults, timeouts: Timeouts, pool_size: int) -> None:
+        self.engine = open_engine(url, timeouts, pool_size)
+        self.dialect = dialects.of(self.engine.url)
+        self._faults = faults
+        self._timeouts = timeouts
+        self._writer = threading.Lock() if self.dialect.single_writer else None
+
+    def read(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        """Every row of one statement, from one snapshot. A connection that had died meanwhile is replaced once."""
+        try:
+            try:
+                return self._fetch(statement, parameters)
+            except DBAPIError as error:
+                if not is_lost_connection(error):
+                    raise
+                return self._fetch(statement, parameters)
+        except SQLAlchemyError as error:
+            raise self._faults.translate(error) from error
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work`, all of whose statements are committed; none is when anything is raised.
+
+        `work` may run several times: again after a deadlock, and after a connection turned out to be dead.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._turn():
+                    return self._transaction(work)
+            except (DBAPIError, Contended) as error:
+                if attempt == _TRIES or not _worth_another_try(error, attempt):
+                    raise self._reported(error) from error
+            except SQLAlchemyError as error:
+                raise self._faults.translate(error) from error
+            time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))
+        raise Unavailable
+
+    def _fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        with self.engine.connect() as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(self.dialect.begin)
+            try:
+                result = work(connection)
+            except BaseException:
+                _roll_back(connection)
+                raise
+            self._commit(connection)
+            return result
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            _roll_back(connection)
+            # Whether it was committed is not known, so it must not be done again.
+            raise self._faults.translate(error) from error
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Threads queue for SQLite's only write lock here, where they are woken; SQLite itself would poll."""
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=self._timeouts.statement):
+            raise Unavailable
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    def _reported(self, error: DBAPIError | Contended) -> Exception:
+        return Unavailable(1) if isinstance(error, Contended) else self._faults.translate(error)
+
+
+def open_engine(url: str, timeouts: Timeouts, pool_size: int) -> Engine:
+    """An engine whose connections are in autocommit mode and end their statements in time."""
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeouts.statement,
+        pool_use_lifo=True,
+        hide_parameters=True,
+    )
+    dialect = dialects.of(engine.url)
+    dialects.make_file(engine.url)
+    _listen(engine, dialect, timeouts)
+    return engine
+
+
+def _listen(engine: Engine, dialect: Dialect, timeouts: Timeouts) -> None:
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, ___: Any, arguments: dict[str, Any]) -> Any:
+        arguments.update({**dialect.arguments(timeouts), **arguments})
+        return dialect.connect(timeouts, arguments) if dialect.connect else None
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        for statement in dialect.session(timeouts):
+            cursor.execute(statement)
+        cursor.close()
+
+
+def _worth_another_try(error: DBAPIError | Contended, attempt: int) -> bool:
+    if isinstance(error, Contended) or is_contention(error):
+        return True
+    return attempt == 1 and is_lost_connection(error)
+
+
+def _roll_back(connection: Connection) -> None:
+    """The connection is given up where even this fails: the server ends its transaction then."""
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except SQLAlchemyError:
+        connection.invalidate()

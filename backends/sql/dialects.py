@@ -1,0 +1,133 @@
+"""The few things that SQLite, PostgreSQL and MariaDB do not say or do alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from sqlalchemy import URL, ColumnElement, Text, cast, collate, func
+
+_GRACE_SECONDS = 2
+"""How much longer than the server's own limit the client waits for an answer before it takes the server for hung."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """In seconds: to get a connection, and to get the answer to one statement."""
+
+    connect: int
+    statement: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`begin` starts a transaction that may write. `contains(text, part)` and `ends(text, part, length)` compare
+    exactly, by code point, `text_of` is the text of a number. `session` are statements for each new connection and
+    `arguments` what the driver is given. `connect` makes the connection, where the driver's own way will not do.
+    `single_writer`: only one transaction at a time can write."""
+
+    name: str
+    begin: str
+    contains: Callable[[Any, Any], ColumnElement[int]]
+    ends: Callable[[Any, Any], ColumnElement[str]]
+    text_of: Callable[[Any], ColumnElement[str]]
+    session: Callable[[Timeouts], tuple[str, ...]]
+    arguments: Callable[[Timeouts], dict[str, Any]]
+    connect: Callable[[Timeouts, dict[str, Any]], Any] | None = None
+    single_writer: bool = False
+
+
+class _BoundedConnection(psycopg.Connection[Any]):
+    """A connection on which no answer is awaited for longer than `answer_seconds`; it is closed when that passes,
+    because libpq itself waits for a hung server for ever."""
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout if timeout is not None else self.answer_seconds)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()
+            raise
+
+
+def _connect_postgresql(timeouts: Timeouts, arguments: dict[str, Any]) -> _BoundedConnection:
+    connection = _BoundedConnection.connect(**arguments)
+    connection.answer_seconds = timeouts.statement + _GRACE_SECONDS
+    return connection
+
+
+_SQLITE = Dialect(
+    name="sqlite",
+    begin="BEGIN IMMEDIATE",
+    contains=func.instr,
+    ends=lambda text, length: func.substr(text, -length),
+    text_of=lambda number: cast(number, Text),
+    session=lambda timeouts: (
+        f"PRAGMA busy_timeout = {timeouts.statement * 1000}",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+    ),
+    arguments=lambda timeouts: {"check_same_thread": False, "timeout": timeouts.statement},
+    single_writer=True,
+)
+
+_POSTGRESQL = Dialect(
+    name="postgresql",
+    begin="BEGIN ISOLATION LEVEL READ COMMITTED",
+    contains=func.strpos,
+    ends=func.right,
+    text_of=lambda number: collate(cast(number, Text), "C"),
+    session=lambda timeouts: (
+        f"SET statement_timeout = {timeouts.statement * 1000}; SET TimeZone = 'UTC'; "
+        f"SET idle_in_transaction_session_timeout = {timeouts.statement * 2000}",
+    ),
+    arguments=lambda timeouts: {"connect_timeout": timeouts.connect},
+    connect=_connect_postgresql,
+)
+
+_MARIADB = Dialect(
+    name="mysql",
+    begin="START TRANSACTION",
+    contains=func.instr,
+    ends=func.right,
+    text_of=lambda number: collate(cast(number, Text), "utf8mb4_nopad_bin"),
+    session=lambda timeouts: (
+        f"SET SESSION max_statement_time = {timeouts.statement}, innodb_lock_wait_timeout = {timeouts.statement}, "
+        "tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
+        "max_sort_length = 4096, time_zone = '+00:00'",
+    ),
+    arguments=lambda timeouts: {
+        "charset": "utf8mb4",
+        "collation": "utf8mb4_nopad_bin",
+        "connect_timeout": timeouts.connect,
+        "read_timeout": timeouts.statement + _GRACE_SECONDS,
+        "write_timeout": timeouts.statement + _GRACE_SECONDS,
+    },
+)
+
+_ALL = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL, "mysql": _MARIADB, "mariadb": _MARIADB}
+
+
+def of(url: URL) -> Dialect:
+    """The dialect of a database address. Raises KeyError for another kind of database."""
+    return _ALL[url.get_backend_name()]
+
+
+def make_file(url: URL) -> None:
+    """Afterwards the file of a SQLite database exists and only its owner can read it; others are left alone.
+
+    Its journal files get the same mode from SQLite. A directory that is missing is reported when it is opened.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return
+    try:
+        os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError:
+        return

@@ -1,0 +1,213 @@
+"""Any sequence of calls leaves the store and the reference in the same state, with the same answers on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from app.scim.query import Change, Delta, Draft, ResourceId, Slot, Value
+from app.scim.registry import Registry
+from backends.base import Backend
+from backends.errors import Duplicate, NotFound, StoreError, UnknownReference, VersionMismatch
+from tests.conformance.helpers import MANAGER, views
+from tests.support.probe import probed
+from tests.support.reference import ReferenceBackend
+from tests.support.stores import Opened, Store
+from tests.support.values import some_values
+
+EXAMPLES = 50
+STEPS = 30
+
+_NAMES = st.sampled_from(("ann", "Ann", "ANN", "bob", "Ｂob", "é", "e\u0301", "o'%_"))
+_USER_VALUES = some_values(probed().type("User"), most=6)
+_EXPECT = st.sampled_from(("none", "none", "current", "first"))
+
+
+class Twin(RuleBasedStateMachine):
+    """Drives a store and the reference with the same calls; ids and versions are known by the pair that was issued."""
+
+    people = Bundle("people")
+    teams = Bundle("teams")
+
+    def __init__(self, store: Backend, registry: Registry) -> None:
+        super().__init__()
+        self.store, self.registry = store, registry
+        self.model = ReferenceBackend(registry)
+        self.versions: dict[ResourceId, list[tuple[str, str]]] = {}
+        self.store_id: dict[ResourceId, ResourceId] = {}
+
+    @rule(target=people, name=_NAMES, values=_USER_VALUES)
+    def create_user(self, name: str, values: dict[Slot, Value]) -> Any:
+        """Create a user in both."""
+        return self._create("User", Draft({**values, "userName": name}), Draft({**values, "userName": name}))
+
+    @rule(target=teams, name=_NAMES, chosen=st.lists(people, max_size=4))
+    def create_group(self, name: str, chosen: list[ResourceId]) -> Any:
+        """Create a group in both, with members that may be gone."""
+        model = Draft({"displayName": name}, {"members": tuple(chosen)})
+        store = Draft({"displayName": name}, {"members": tuple(self.store_id[p] for p in chosen)})
+        return self._create("Group", model, store)
+
+    @rule(
+        person=people,
+        values=_USER_VALUES,
+        name=st.none() | _NAMES,
+        gone=st.lists(st.sampled_from(("title", "emails", "displayName", MANAGER)), max_size=2),
+        boss=st.none() | people,
+        expect=_EXPECT,
+    )
+    def change_user(
+        self,
+        person: ResourceId,
+        values: dict[Slot, Value],
+        name: str | None,
+        gone: list[Slot],
+        boss: ResourceId | None,
+        expect: str,
+    ) -> None:
+        """Assign and unassign slots, name and manager among them."""
+        change: dict[Slot, Value | None] = {**values, **dict.fromkeys(gone)}
+        if name is not None:
+            change["userName"] = name
+        model, store = dict(change), dict(change)
+        if boss is not None:
+            model[MANAGER], store[MANAGER] = boss, self.store_id[boss]
+        self._update("User", person, Change(model), Change(store), expect)
+
+    @rule(
+        team=teams,
+        add=st.lists(people, max_size=3),
+        remove=st.lists(people, max_size=3),
+        clear=st.booleans(),
+        name=st.none() | _NAMES,
+        expect=_EXPECT,
+    )
+    def change_group(
+        self,
+        team: ResourceId,
+        add: list[ResourceId],
+        remove: list[ResourceId],
+        clear: bool,
+        name: str | None,
+        expect: str,
+    ) -> None:
+        """Apply a delta, with or without a new name."""
+        values = {} if name is None else {"displayName": name}
+        out = [p for p in remove if p not in add]
+        model = Delta(tuple(add), tuple(out), clear)
+        store = Delta(tuple(self.store_id[p] for p in add), tuple(self.store_id[p] for p in out), clear)
+        self._update(
+            "Group", team, Change(values, {"members": model}), Change(values, {"members": store}), expect
+        )
+
+    @rule(person=people, expect=_EXPECT)
+    def delete_user(self, person: ResourceId, expect: str) -> None:
+        """Delete a user, who may be gone."""
+        self._delete("User", person, expect)
+
+    @rule(team=teams, expect=_EXPECT)
+    def delete_group(self, team: ResourceId, expect: str) -> None:
+        """Delete a group, which may be gone."""
+        self._delete("Group", team, expect)
+
+    @invariant()
+    def same_state(self) -> None:
+        """Both hold the same, but for ids, times and versions."""
+        for kind in ("User", "Group"):
+            assert self._whole(self.store, kind, {}) == self._whole(self.model, kind, self.store_id)
+
+    def _whole(self, backend: Backend, kind: str, ids: dict[ResourceId, ResourceId]) -> dict[ResourceId, Any]:
+        found = {}
+        for view in views(backend, self.registry, kind):
+            values = {
+                slot: ids.get(value, value) if ":manager." in slot else value
+                for slot, value in view.resource.values.items()
+            }
+            relations = {
+                name: sorted((ids.get(r.id, r.id), r.kind, r.display or "") for r in far)
+                for name, far in view.relations.items()
+            }
+            found[ids.get(view.resource.id, view.resource.id)] = (values, relations)
+        return found
+
+    def _create(self, kind: str, model: Draft, store: Draft) -> Any:
+        wanted = self._outcome(lambda: self.model.create(kind, model))
+        got = self._outcome(lambda: self.store.create(kind, store))
+        self._assert_same(wanted, got)
+        if isinstance(wanted, StoreError):
+            return multiple()
+        assert dict(got.values) == dict(store.values)
+        self.store_id[wanted.id] = got.id
+        self.versions[wanted.id] = [(wanted.stamp.version, got.stamp.version)]
+        return wanted.id
+
+    def _update(self, kind: str, id: ResourceId, model: Change, store: Change, expect: str) -> None:
+        versions = self._expected(kind, id, expect)
+        before = self._stamps(kind, id)
+        wanted = self._outcome(lambda: self.model.update(kind, id, model, expect=versions[0]))
+        got = self._outcome(lambda: self.store.update(kind, self.store_id[id], store, expect=versions[1]))
+        self._assert_same(wanted, got)
+        after = self._stamps(kind, id)
+        assert [a == b for a, b in zip(before, after, strict=True)] in ([True, True], [False, False])
+        if not isinstance(wanted, StoreError):
+            assert (wanted, got) == after
+
+    def _delete(self, kind: str, id: ResourceId, expect: str) -> None:
+        versions = self._expected(kind, id, expect)
+        wanted = self._outcome(lambda: self.model.delete(kind, id, expect=versions[0]))
+        got = self._outcome(lambda: self.store.delete(kind, self.store_id[id], expect=versions[1]))
+        self._assert_same(wanted, got)
+
+    def _expected(self, kind: str, id: ResourceId, expect: str) -> tuple[str | None, str | None]:
+        if expect == "none":
+            return None, None
+        if expect == "first":
+            return self.versions[id][0]
+        model, store = self._stamps(kind, id)
+        return (model.version, store.version) if model is not None else self.versions[id][0]
+
+    def _stamps(self, kind: str, id: ResourceId) -> tuple[Any, Any]:
+        model = self._outcome(lambda: self.model.get(kind, id, frozenset()).stamp)
+        store = self._outcome(lambda: self.store.get(kind, self.store_id[id], frozenset()).stamp)
+        if isinstance(model, StoreError):
+            self._assert_same(model, store)
+            return None, None
+        return model, store
+
+    def _outcome(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (Duplicate, NotFound, UnknownReference, VersionMismatch) as refusal:
+            return refusal
+
+    def _assert_same(self, wanted: Any, got: Any) -> None:
+        assert type(wanted) is type(got)
+        if isinstance(wanted, Duplicate):
+            assert got.attribute == wanted.attribute
+        if isinstance(wanted, UnknownReference):
+            assert sorted(got.ids) == sorted(self.store_id.get(id, id) for id in wanted.ids)
+
+
+def test_the_store_is_the_reference(opened: Opened, store: Store) -> None:
+    """Whatever is done to both, answers, refusals, stamps that move or stay, and the whole state agree."""
+
+    def fresh() -> Twin:
+        opened.empty()
+        return Twin(opened.backend, store.registry)
+
+    run_state_machine_as_test(
+        fresh,
+        settings=settings(
+            max_examples=max(1, round(EXAMPLES * store.share)),
+            stateful_step_count=STEPS,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
