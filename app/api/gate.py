@@ -19,12 +19,14 @@ def register(app: Flask, guard: Guard, scim_path: str) -> None:
     prefix = scim_path.rpartition("/")[0] + "/"
 
     def authenticate() -> None:
-        path = request.path
-        if not path.startswith(prefix) or (request.method in _READING and _is_public(path.removeprefix(scim_path))):
+        environ = request.environ
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if not path.startswith(prefix) or (method in _READING and _is_public(path.removeprefix(scim_path))):
             return
-        guard.require_secure(request.scheme, request.remote_addr)
-        principal = guard.authenticate(request.headers.get("Authorization"), other_token="access_token" in request.args)
-        if request.method in _READING or path.endswith("/.search"):
+        guard.require_secure(environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR"))
+        other_token = "access_token" in environ.get("QUERY_STRING", "") and "access_token" in request.args
+        principal = guard.authenticate(environ.get("HTTP_AUTHORIZATION"), other_token=other_token)
+        if method in _READING or path.endswith("/.search"):
             guard.require_read(principal)
         else:
             guard.require_write(principal)

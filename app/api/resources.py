@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
+from werkzeug.routing import BaseConverter
 
 from app.api import schemas
 from app.api.body import read_json
@@ -29,6 +30,12 @@ from app.scim.registry import ResourceType
 
 _QUIET_PATCH = frozenset(("Group",))
 """Kinds whose PATCH answers 204 unless the client chose attributes: a group may have a great many members."""
+
+
+class IdConverter(BaseConverter):
+    """The path segment of a resource: anything but `.search`, which is an endpoint of its own."""
+
+    regex = r"(?!\.search(?:/|$))[^/]+"
 
 
 def _json_body(schema: type[Schema]) -> dict[str, Any]:
@@ -92,7 +99,7 @@ def _add_item(blueprint: Blueprint, resource_type: ResourceType, schema: type[Sc
     kind, limits = resource_type.name, context.settings.limits
     reader = _Reader(resource_type, schema, limits.max_json_depth)
     envelope = PatchRequestSchema()
-    path = f"{resource_type.endpoint}/<id>"
+    path = f"{resource_type.endpoint}/<id:id>"
 
     @blueprint.route(path, methods=["GET"])
     @blueprint.response(200, schema, content_type=MEDIA_TYPE)

@@ -36,7 +36,7 @@ def search_blueprint(context: Context) -> Blueprint:
     blueprint = Blueprint("Search", __name__, description="Search over all resource types")
     kinds = [t.name for t in context.registry.types]
 
-    @blueprint.route("/", methods=["GET"])
+    @blueprint.route("", methods=["GET"])
     @blueprint.response(200, content_type=MEDIA_TYPE)
     def search() -> Response:
         """Search all (RFC 7644 section 3.4.2.1)"""

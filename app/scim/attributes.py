@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-_NAME = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*|\$ref)$")
+_NAME = re.compile(r"(?:[A-Za-z][A-Za-z0-9_$-]*|\$ref)")
 
 
 class Type(StrEnum):
@@ -42,6 +42,15 @@ class Uniqueness(StrEnum):
     NONE = "none"
     SERVER = "server"
     GLOBAL = "global"
+
+
+_DEFAULT_SUB_ATTRIBUTES = {
+    "type": Type.STRING,
+    "primary": Type.BOOLEAN,
+    "display": Type.STRING,
+    "$ref": Type.REFERENCE,
+}
+"""What these names mean wherever they are used as sub-attributes (RFC 7643 section 2.4)."""
 
 
 class SchemaDefinitionError(Exception):
@@ -92,7 +101,7 @@ def parse_attribute(definition: Mapping[str, Any], schema: str, prefix: str = ""
     """
     name = str(definition.get("name", ""))
     path = prefix + name
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise SchemaDefinitionError(f"{schema}: '{name}' is not an attribute name (RFC 7643 section 2.1)")
     try:
         kind = Type(definition.get("type", "string"))
@@ -103,8 +112,9 @@ def parse_attribute(definition: Mapping[str, Any], schema: str, prefix: str = ""
         raise SchemaDefinitionError(f"{schema}: attribute '{path}': {error}") from error
     if kind is Type.COMPLEX and nested:
         raise SchemaDefinitionError(f"{schema}: sub-attribute '{path}' may not be complex (RFC 7643 section 2.3.8)")
-    if name == "primary" and nested and kind is not Type.BOOLEAN:
-        raise SchemaDefinitionError(f"{schema}: '{path}' must be a boolean (RFC 7643 section 2.4)")
+    if nested and kind is not _DEFAULT_SUB_ATTRIBUTES.get(name, kind):
+        wanted = _DEFAULT_SUB_ATTRIBUTES[name]
+        raise SchemaDefinitionError(f"{schema}: '{path}' must be of type {wanted} (RFC 7643 section 2.4)")
     subs = tuple(parse_attribute(d, schema, f"{path}.", nested=True) for d in definition.get("subAttributes", ()))
     exact_by_type = kind in (Type.REFERENCE, Type.BINARY)
     return Attribute(

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.scim.attributes import Attribute, Type
 from app.scim.registry import Registry, ResourceType, Schema
 
 CONFIG_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
 RESOURCE_TYPE_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
+SCHEMA_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Schema"
+
+_WITH_CASE = frozenset((Type.STRING, Type.REFERENCE, Type.BINARY))
+_WITH_UNIQUENESS = frozenset((Type.STRING, Type.REFERENCE, Type.INTEGER, Type.DECIMAL))
 
 _SCHEMES: tuple[Mapping[str, Any], ...] = (
     {
@@ -73,9 +78,36 @@ def resource_type_document(resource_type: ResourceType, base: str) -> dict[str, 
 
 
 def schema_document(schema: Schema, base: str) -> dict[str, Any]:
-    """The Schema document as it is published."""
+    """The Schema document as it is published: what its definition leaves out is there with the default in force."""
+    document = {"schemas": [SCHEMA_SCHEMA], **schema.definition}
+    if schema.attributes:
+        document["attributes"] = [_attribute_document(a) for a in schema.attributes]
     location = f"{base}/Schemas/{schema.id}"
-    return {**schema.definition, "meta": {"resourceType": "Schema", "location": location}}
+    return {**document, "meta": {"resourceType": "Schema", "location": location}}
+
+
+def _attribute_document(attribute: Attribute) -> dict[str, Any]:
+    """The characteristics that an attribute of its type has (RFC 7643 sections 2.3 and 7)."""
+    document: dict[str, Any] = {
+        "name": attribute.name,
+        "type": attribute.type.value,
+        "multiValued": attribute.multi_valued,
+        "description": attribute.description,
+        "required": attribute.required,
+    }
+    if attribute.type in _WITH_CASE:
+        document["caseExact"] = attribute.case_exact
+    if attribute.canonical_values:
+        document["canonicalValues"] = list(attribute.canonical_values)
+    if attribute.reference_types:
+        document["referenceTypes"] = list(attribute.reference_types)
+    document["mutability"] = attribute.mutability.value
+    document["returned"] = attribute.returned.value
+    if attribute.type in _WITH_UNIQUENESS:
+        document["uniqueness"] = attribute.uniqueness.value
+    if attribute.type is Type.COMPLEX:
+        document["subAttributes"] = [_attribute_document(s) for s in attribute.sub_attributes]
+    return document
 
 
 def schema_documents(registry: Registry, base: str) -> list[dict[str, Any]]:

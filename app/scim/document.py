@@ -7,7 +7,7 @@ from typing import Any
 
 from app.scim import quirks
 from app.scim.attributes import Attribute, Mutability, Type
-from app.scim.elements import distinct, referenced_ids
+from app.scim.elements import distinct, referenced_ids, with_value
 from app.scim.errors import InvalidSyntax, InvalidValue
 from app.scim.query import Draft, Slot, Value
 from app.scim.registry import ID, META, SCHEMAS_ATTRIBUTE, ResourceType
@@ -73,6 +73,9 @@ def canonical_value(attribute: Attribute, value: Any) -> Any:
     """One attribute's value with canonical sub-attribute names and client shapes put right; None when unassigned."""
     if attribute.multi_valued and isinstance(value, list):
         elements = (_canonical_single(attribute, element) for element in value)
+        if any(sub.refers_to_resources for sub in attribute.sub_attributes):
+            # An empty reference is a fault to be told: dropping it could silently empty a group.
+            return [{} if e is None else e for e in elements] or None
         return [e for e in elements if e is not None] or None
     return _canonical_single(attribute, value)
 
@@ -116,6 +119,7 @@ def _take(
     elif attribute.multi_valued:
         values[attribute.path] = distinct(attribute, value)
     elif attribute.type is Type.COMPLEX:
+        value = with_value(attribute, value)
         for sub in attribute.sub_attributes:
             if sub.name in value and sub.path in resource_type.slots:
                 values[sub.path] = value[sub.name]

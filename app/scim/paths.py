@@ -12,7 +12,7 @@ from app.scim.filter.parse import DEFAULT_LIMITS, Limits, parse_attr_path, parse
 from app.scim.query import Sort
 from app.scim.registry import EXTERNAL_ID, ID, META_CREATED, META_LAST_MODIFIED, ResourceType
 
-_VALUE_PATH = re.compile(r"^([^\[\]\"]+)\[(.*)\](?:\.(\$ref|[A-Za-z][A-Za-z0-9_-]*))?$", re.DOTALL)
+_VALUE_PATH = re.compile(r"^([^\[\]\"]+)\[(.*)\](?:\.(\$ref|[A-Za-z][A-Za-z0-9_$-]*))?$", re.DOTALL)
 _SORTABLE_COMMON = (ID, EXTERNAL_ID, META_CREATED, META_LAST_MODIFIED)
 
 
@@ -69,5 +69,4 @@ def bind_sort(text: str, resource_type: ResourceType, *, descending: bool) -> So
 def _has_order(attribute: Attribute, owner: Attribute, resource_type: ResourceType) -> bool:
     if attribute.type is Type.COMPLEX or owner.name in resource_type.relations:
         return False
-    known = resource_type.slots if not owner.multi_valued else {owner.path: owner}
-    return attribute in _SORTABLE_COMMON or (owner if owner.multi_valued else attribute).path in known
+    return attribute in _SORTABLE_COMMON or (owner if owner.multi_valued else attribute).path in resource_type.slots

@@ -77,11 +77,11 @@ def _remove(shown: dict[str, frozenset[str] | None], resource_type: ResourceType
     for attribute, sub in _resolve(resource_type, names):
         if attribute.path not in shown:
             continue
-        if sub is None:
-            del shown[attribute.path]
-        else:
-            present = shown[attribute.path] or frozenset(s.name for s in attribute.sub_attributes)
-            shown[attribute.path] = present - {sub.name}
+        present = shown.pop(attribute.path)
+        if present is None:
+            present = frozenset(s.name for s in attribute.sub_attributes)
+        if sub is not None and (left := present - {sub.name}):
+            shown[attribute.path] = left
 
 
 def _resolve(resource_type: ResourceType, names: Sequence[str]) -> Iterator[tuple[Attribute, Attribute | None]]:

@@ -94,7 +94,7 @@ def instant(text: str) -> str:
 
 def format_instant(moment: datetime) -> str:
     """The text that `instant` gives for an aware datetime."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def _instant(text: str) -> datetime | None:

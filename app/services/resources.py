@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from app.scim.attributes import Mutability as Mutable
 from app.scim.errors import Mutability
-from app.scim.patch.apply import apply, difference
+from app.scim.patch.apply import net_change
 from app.scim.patch.operations import Operation
 from app.scim.patch.plan import Plan, plan
 from app.scim.projection import Projection
@@ -75,7 +75,8 @@ class Resources:
     def replace(
         self, kind: str, id: ResourceId, draft: Draft, shown: Shown, conditions: Preconditions, actor: Actor
     ) -> Answer:
-        """The resource after a PUT (section 3.5.1): what the draft does not hold is cleared, except a password.
+        """The resource after a PUT (section 3.5.1): what the draft does not hold is cleared, except a
+        password, which no client can read back, and what is immutable.
 
         Raises NotFound, PreconditionFailed, Mutability for another value of an immutable attribute, and what create
         raises.
@@ -133,7 +134,7 @@ class Resources:
         want = planned.touches & resource_type.readable
         before = self._backend.get(kind, id, want | view.projection.want if view else want)
         conditions.check_write(before.stamp)
-        change = Change(difference(before.values, apply(planned, resource_type, before.values)), planned.deltas)
+        change = Change(net_change(planned, resource_type, before.values), planned.deltas)
         return self._commit(resource_type, before, change, view, write)
 
     def delete(self, kind: str, id: ResourceId, conditions: Preconditions, actor: Actor) -> None:
@@ -204,7 +205,7 @@ def _replacement(resource_type: ResourceType, before: Mapping[Slot, Value], draf
     values: dict[Slot, Value | None] = {}
     for slot, attribute in resource_type.slots.items():
         old, new = before.get(slot), draft.values.get(slot)
-        if new == old or (new is None and attribute.mutability is Mutable.WRITE_ONLY):
+        if new == old or (new is None and attribute.mutability in (Mutable.WRITE_ONLY, Mutable.IMMUTABLE)):
             continue
         if attribute.mutability is Mutable.IMMUTABLE and old is not None:
             raise Mutability(f"{attribute.path}: can't be changed once it is set")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,11 @@ KEY_LENGTH = 512
 """Characters of an indexed text; MariaDB indexes at most 3072 octets."""
 ATTRIBUTE_LENGTH = 191
 
-MYSQL_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_nopad_bin"}
+MYSQL_OPTIONS: Mapping[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_nopad_bin",
+}
 """Options of every table. PAD SPACE collations would take 'a' and 'a ' for equal."""
 
 

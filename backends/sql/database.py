@@ -65,7 +65,7 @@ class Database:
                     raise self._reported(error) from error
             except SQLAlchemyError as error:
                 raise self._faults.translate(error) from error
-            time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))
+            time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
         raise Unavailable
 
     def _fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:

@@ -85,8 +85,9 @@ _POSTGRESQL = Dialect(
     ends=func.right,
     text_of=lambda number: collate(cast(number, Text), "C"),
     session=lambda timeouts: (
-        f"SET statement_timeout = {timeouts.statement * 1000}; SET TimeZone = 'UTC'; "
+        f"SET statement_timeout = {timeouts.statement * 1000}",
         f"SET idle_in_transaction_session_timeout = {timeouts.statement * 2000}",
+        "SET TimeZone = 'UTC'",
     ),
     arguments=lambda timeouts: {"connect_timeout": timeouts.connect},
     connect=_connect_postgresql,
@@ -99,9 +100,9 @@ _MARIADB = Dialect(
     ends=func.right,
     text_of=lambda number: collate(cast(number, Text), "utf8mb4_nopad_bin"),
     session=lambda timeouts: (
-        f"SET SESSION max_statement_time = {timeouts.statement}, innodb_lock_wait_timeout = {timeouts.statement}, "
-        "tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
-        "max_sort_length = 4096, time_zone = '+00:00'",
+        f"SET max_statement_time = {timeouts.statement}, innodb_lock_wait_timeout = {timeouts.statement}",
+        "SET tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+        "SET max_sort_length = 4096, time_zone = '+00:00'",
     ),
     arguments=lambda timeouts: {
         "charset": "utf8mb4",

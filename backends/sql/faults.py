@@ -13,13 +13,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.scim.query import Slot
 from backends.errors import Duplicate, ReadOnly, RejectedValue, StoreError, Unavailable, UnknownReference
 
+Code = str | int | None
+Codes = frozenset[str | int]
+
 _RETRY_SOON = 1
-_CONTENDED = frozenset(("40001", "40P01", 1213, 1205, 1020))
-_UNIQUE = frozenset(("23505", 1062, 1586, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"))
-_FOREIGN = frozenset(("23503", 1452, 1216, "SQLITE_CONSTRAINT_FOREIGNKEY"))
-_READ_ONLY = frozenset(("25006", "42501", 1290, 1792, 1836, 1142, "SQLITE_READONLY"))
-_REJECTED = frozenset((1406, 1264, 1366, 1292, 1118, 1153, 1048, 3988, "SQLITE_TOOBIG", "SQLITE_MISMATCH"))
-_UNAVAILABLE = frozenset(
+_CONTENDED: Codes = frozenset(("40001", "40P01", 1213, 1205, 1020))
+_UNIQUE: Codes = frozenset(("23505", 1062, 1586, "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"))
+_FOREIGN: Codes = frozenset(("23503", 1452, 1216, "SQLITE_CONSTRAINT_FOREIGNKEY"))
+_READ_ONLY: Codes = frozenset(("25006", "42501", 1290, 1792, 1836, 1142, "SQLITE_READONLY"))
+_REJECTED: Codes = frozenset((1406, 1264, 1366, 1292, 1118, 1153, 1048, 3988, "SQLITE_TOOBIG", "SQLITE_MISMATCH"))
+_UNAVAILABLE: Codes = frozenset(
     (
         *("57014", "55P03", "25P03", "57P01", "57P02", "57P03", "57P05", "58030"),
         *(1021, 1040, 1041, 1042, 1043, 1053, 1077, 1114, 1135, 1158, 1159, 1160, 1161, 1180, 1203, 1205, 1226),
@@ -30,8 +33,6 @@ _UNAVAILABLE = frozenset(
 )
 _UNAVAILABLE_CLASSES = ("08", "53", "57P")
 _REJECTED_CLASSES = ("22", "54", "23502", "23514")
-
-Code = str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def is_lost_connection(error: DBAPIError) -> bool:
     return error.connection_invalidated and "timed out" not in str(error.orig) and "timeout" not in str(error.orig)
 
 
-def _is(code: Code, codes: frozenset[str | int], classes: tuple[str, ...] = ()) -> bool:
+def _is(code: Code, codes: Codes, classes: tuple[str, ...] = ()) -> bool:
     if isinstance(code, str) and code.startswith("SQLITE_"):
         # Extended results such as SQLITE_IOERR_WRITE refine the basic one.
         return any(code == c or code.startswith(f"{c}_") for c in codes if isinstance(c, str))

@@ -7,22 +7,18 @@ once and used for every value. It also moves negation down to the leaves, where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
-    Exists,
     FromClause,
     Integer,
     Select,
     and_,
     bindparam,
     false,
-    func,
-    literal,
     not_,
     or_,
     select,
@@ -32,12 +28,11 @@ from sqlalchemy.sql.elements import Grouping
 
 from app.scim.attributes import Attribute
 from app.scim.filter.evaluate import element_matches, reference_element
-from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Or, Present, Some
+from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Present, Some
 from app.scim.query import Reference
-from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, Lookup
-from backends.sql.columns import Moment
+from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, Lookup, ResourceType
 from backends.sql.dialects import Dialect
-from backends.sql.operands import Test, question
+from backends.sql.operands import Check, question
 from backends.sql.tables import Layout, Link, MultiValued, Tables, display
 
 _WIDEST = 50
@@ -54,7 +49,7 @@ class Leaf:
     """A test of the comparison form of an attribute; `names` are the parameters that hold the operands."""
 
     attribute: Attribute
-    test: Test
+    test: Check
     names: tuple[str, ...]
     negated: bool
 
@@ -83,6 +78,7 @@ Node = Fixed | Leaf | OneOf | Every | Either
 
 @dataclass(slots=True)
 class _Lowering:
+    relations: Mapping[str, Attribute]
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def node(self, bound: Bound, negated: bool) -> Node:
@@ -90,26 +86,27 @@ class _Lowering:
             bound, negated = bound.item, not negated
         if isinstance(bound, Constant):
             return Fixed(bound.value != negated)
-        if isinstance(bound, Compare):
+        if isinstance(bound, Compare | Present):
             return self._leaf(bound, negated)
-        if isinstance(bound, Present):
-            return Leaf(bound.attribute, Test.HELD, (), negated)
         if isinstance(bound, Some):
             where = self.node(bound.where, negated=False)
             return Fixed(negated) if where == Fixed(False) else OneOf(bound.attribute, where, negated)
-        return _combined(
-            (self.node(i, negated) for i in bound.items), every=isinstance(bound, And) != negated
-        )
+        return _combined((self.node(i, negated) for i in bound.items), every=isinstance(bound, And) != negated)
 
-    def _leaf(self, compare: Compare, negated: bool) -> Node:
-        asked = question(compare)
-        if asked.test is Test.NEVER:
+    def _leaf(self, bound: Compare | Present, negated: bool) -> Node:
+        relation = self.relations.get(bound.attribute.path)
+        if relation is not None:
+            return Fixed(_holds_for_all(bound, relation) != negated)
+        if isinstance(bound, Present):
+            return Leaf(bound.attribute, Check.HELD, (), negated)
+        asked = question(bound)
+        if asked.test is Check.NEVER:
             return Fixed(negated)
         names = []
         for operand in asked.operands:
             names.append(f"p{len(self.parameters)}")
             self.parameters[names[-1]] = operand
-        return Leaf(compare.attribute, asked.test, tuple(names), negated)
+        return Leaf(bound.attribute, asked.test, tuple(names), negated)
 
 
 def _combined(items: Iterable[Node], *, every: bool) -> Node:
@@ -128,9 +125,23 @@ def _combined(items: Iterable[Node], *, every: bool) -> Node:
     return kind(tuple(kept)) if kept else Fixed(every)
 
 
-def lower(bound: Bound | None) -> tuple[Node, dict[str, Any]]:
-    """The structure of a filter, and its operands by parameter name."""
-    lowering = _Lowering()
+def _holds_for_all(bound: Compare | Present, relation: Attribute) -> bool:
+    """A test of a sub-attribute that all values of a relation have in common: `type`, and that there is a `$ref`."""
+    if bound.attribute.name != "type":
+        return True
+    kinds = [k for sub in relation.sub_attributes for k in sub.reference_types]
+    return element_matches(bound, relation, reference_element(relation, Reference("", kinds[0])))
+
+
+def shared_parts(kind: ResourceType) -> Mapping[str, Attribute]:
+    """The sub-attributes that all values of a relation have in common, with the relation."""
+    relations = [relation.attribute for relation in kind.relations.values()]
+    return {sub.path: a for a in relations for sub in a.sub_attributes if sub.name in ("type", "$ref")}
+
+
+def lower(bound: Bound | None, shared: Mapping[str, Attribute]) -> tuple[Node, dict[str, Any]]:
+    """The structure of a filter, and its operands by parameter name. `shared` is what `shared_parts` gives."""
+    lowering = _Lowering(shared)
     node: Node = Fixed(True) if bound is None else lowering.node(bound, negated=False)
     return node, lowering.parameters
 
@@ -194,26 +205,26 @@ class Conditions:
         return _joined(join, [self._any(item, resolve) for item in node.items])
 
     def _leaf(self, leaf: Leaf, column: ColumnElement[Any]) -> ColumnElement[bool]:
-        if leaf.test is Test.HELD:
+        if leaf.test is Check.HELD:
             return column.is_(None) if leaf.negated else column.is_not(None)
         holds = self._test(leaf, column)
         return or_(column.is_(None), not_(holds)) if leaf.negated else holds
 
     def _test(self, leaf: Leaf, column: ColumnElement[Any]) -> ColumnElement[bool]:
         first = bindparam(leaf.names[0], type_=column.type)
-        if leaf.test is Test.EQ:
+        if leaf.test is Check.EQ:
             return column == first
-        if leaf.test is Test.GT:
+        if leaf.test is Check.GT:
             return column > first
-        if leaf.test is Test.GE:
+        if leaf.test is Check.GE:
             return column >= first
-        if leaf.test is Test.LT:
+        if leaf.test is Check.LT:
             return column < first
-        if leaf.test is Test.LE:
+        if leaf.test is Check.LE:
             return column <= first
-        if leaf.test is Test.PART:
+        if leaf.test is Check.PART:
             return self._dialect.contains(column, first) > 0
-        if leaf.test is Test.END:
+        if leaf.test is Check.END:
             return self._dialect.ends(column, bindparam(leaf.names[1], type_=Integer)) == first
         return and_(column >= first, column < bindparam(leaf.names[1], type_=column.type))
 
@@ -224,16 +235,17 @@ class Conditions:
         else:
             source = self._valued(self._layout.multi[node.attribute.path], node)
         id = self._layout.table.c.id
-        if not node.negated and _is_selective(node.where):
+        if not node.negated and _is_selective(node.where, source.indexed):
             # Few rows are named: starting from them is far quicker than asking about each resource.
             return id.in_(source.select)
-        exists = _correlated(source, id, self._layout.table)
+        exists = source.select.where(source.near == id).correlate(self._layout.table).exists()
         return not_(exists) if node.negated else exists
 
     def _valued(self, multi: MultiValued, node: OneOf) -> _Source:
         values, owner = self._values()
         where = self._any(node.where, lambda leaf: _in(values, multi.fields[leaf.path].key))
-        return _Source(owner, select(owner).where(values.c.attribute == multi.name, where))
+        indexed = frozenset(path for path, field in multi.fields.items() if field.indexed)
+        return _Source(owner, select(owner).where(values.c.attribute == multi.name, where), indexed)
 
     def _linked(self, link: Link, node: OneOf) -> _Source:
         rows, far = link.table.alias(), link.target.table.alias()
@@ -244,15 +256,17 @@ class Conditions:
             nonlocal joined
             if leaf.name == "value":
                 return _in(rows, link.far)
-            joined = joined or leaf.name == "display"
-            return {"display": shown, "type": literal(_type_key(link, node.attribute, leaf))}[leaf.name]
+            if leaf.name == "display":
+                joined = True
+                return shown
+            raise KeyError(leaf.path)
 
         where = self._any(node.where, resolve)
         near = _in(rows, link.near)
         chosen = select(near).select_from(rows).where(where)
         if joined:
             chosen = chosen.join(far, far.c.id == _in(rows, link.far))
-        return _Source(near, chosen)
+        return _Source(near, chosen, frozenset((f"{node.attribute.path}.value",)))
 
     def _values(self) -> tuple[FromClause, ColumnElement[Any]]:
         values, owner = self._layout.values, self._layout.owner
@@ -264,7 +278,35 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Rows that belong to resources: `select` gives the ids of their resources, from the column `near`."""
+    """Rows that belong to resources: `select` gives the ids of their resources, from the column `near`. A test of
+    equality on an `indexed` path finds its rows at once."""
 
     near: ColumnElement[Any]
     select: Select[Any]
+    indexed: frozenset[str]
+
+
+def _is_selective(where: Node, indexed: frozenset[str]) -> bool:
+    """Whether every row that satisfies it is found through an index."""
+    if isinstance(where, Every):
+        return any(_is_selective(item, indexed) for item in where.items)
+    if isinstance(where, Either):
+        return all(_is_selective(item, indexed) for item in where.items)
+    if not isinstance(where, Leaf) or where.negated:
+        return False
+    return where.test in (Check.EQ, Check.RANGE) and where.attribute.path in indexed
+
+
+def _in(source: FromClause, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column of a table as it stands in an alias of the table."""
+    found = source.corresponding_column(column)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def _joined(join: Callable[..., ColumnElement[bool]], terms: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
+    if len(terms) <= _WIDEST:
+        return join(*terms)
+    size = -(-len(terms) // _WIDEST)
+    groups = [_joined(join, terms[start : start + size]) for start in range(0, len(terms), size)]
+    return join(*(Grouping(group) for group in groups))

@@ -23,7 +23,7 @@ _LAST = "\U0010ffff"
 _INTEGERS = (-(2**63), 2**63 - 1)
 
 
-class Test(Enum):
+class Check(Enum):
     """What is asked of a column. RANGE: at least the first and below the second operand. END: the part is the last
     so many characters."""
 
@@ -43,13 +43,13 @@ class Test(Enum):
 class Question:
     """A test and its operands."""
 
-    test: Test
+    test: Check
     operands: tuple[Any, ...] = ()
 
 
-_NEVER = Question(Test.NEVER)
-_HELD = Question(Test.HELD)
-_ORDER = {Op.GT: Test.GT, Op.GE: Test.GE, Op.LT: Test.LT, Op.LE: Test.LE}
+_NEVER = Question(Check.NEVER)
+_HELD = Question(Check.HELD)
+_ORDER = {Op.GT: Check.GT, Op.GE: Check.GE, Op.LT: Check.LT, Op.LE: Check.LE}
 
 
 def question(compare: Compare) -> Question:
@@ -60,19 +60,19 @@ def question(compare: Compare) -> Question:
     if isinstance(operand, str):
         return _of_text(compare.op, operand)
     if isinstance(operand, bool):
-        return Question(Test.EQ, (operand,)) if compare.op is Op.EQ else _NEVER
+        return Question(Check.EQ, (operand,)) if compare.op is Op.EQ else _NEVER
     return _of_number(attribute, compare.op, operand)
 
 
 def storable(text: str) -> bool:
     """Whether a column of text can hold it, as far as its characters go."""
-    return text.isascii() and "\0" not in text or not _UNSTORABLE.search(text)
+    return not _UNSTORABLE.search(text)
 
 
 def _of_moment(op: Op, operand: str) -> Question:
     moment = datetime.fromisoformat(operand)
     # A part of the text of an instant that is an instant itself is the whole of it.
-    return Question(_ORDER.get(op, Test.EQ), (moment,))
+    return Question(_ORDER.get(op, Check.EQ), (moment,))
 
 
 def _of_text(op: Op, operand: str) -> Question:
@@ -82,10 +82,10 @@ def _of_text(op: Op, operand: str) -> Question:
         return _of_unstorable(op, operand)
     if op is Op.SW:
         end = _after(operand)
-        return Question(Test.RANGE, (operand, end)) if end else Question(Test.GE, (operand,))
+        return Question(Check.RANGE, (operand, end)) if end else Question(Check.GE, (operand,))
     if op is Op.EW:
-        return Question(Test.END, (operand, len(operand)))
-    return Question({Op.EQ: Test.EQ, Op.CO: Test.PART, **_ORDER}[op], (operand,))
+        return Question(Check.END, (operand, len(operand)))
+    return Question({Op.EQ: Check.EQ, Op.CO: Check.PART, **_ORDER}[op], (operand,))
 
 
 def _of_unstorable(op: Op, operand: str) -> Question:
@@ -96,9 +96,9 @@ def _of_unstorable(op: Op, operand: str) -> Question:
     before = operand[: found.start()]
     if found.group() == "\0":
         # What begins like the operand up to the NUL and goes on is greater; what ends there is less.
-        return Question(Test.GT if op in (Op.GT, Op.GE) else Test.LE, (before,))
+        return Question(Check.GT if op in (Op.GT, Op.GE) else Check.LE, (before,))
     # Between the last character before the surrogates and the first after them nothing is stored.
-    return Question(Test.GE if op in (Op.GT, Op.GE) else Test.LT, (before + _AFTER_SURROGATES,))
+    return Question(Check.GE if op in (Op.GT, Op.GE) else Check.LT, (before + _AFTER_SURROGATES,))
 
 
 def _after(prefix: str) -> str:
@@ -120,27 +120,27 @@ def _of_number(attribute: Attribute, op: Op, operand: float) -> Question:
     if math.isinf(near):
         return _beyond(op, above=near > 0)
     if near == operand:
-        return Question(_ORDER.get(op, Test.EQ), (near,))
+        return Question(_ORDER.get(op, Check.EQ), (near,))
     if op is Op.EQ:
         return _NEVER
     above = op in (Op.GT, Op.GE)
     # No stored number lies between the operand and its neighbour.
     if near > operand:
-        return Question(Test.GE if above else Test.LT, (near,))
-    return Question(Test.GT if above else Test.LE, (near,))
+        return Question(Check.GE if above else Check.LT, (near,))
+    return Question(Check.GT if above else Check.LE, (near,))
 
 
 def _of_integer(op: Op, operand: float) -> Question:
-    if isinstance(operand, float) and math.isinf(operand):
+    if math.isinf(operand):
         return _beyond(op, above=operand > 0)
     whole = math.floor(operand)
     if not _INTEGERS[0] <= whole <= _INTEGERS[1]:
         return _beyond(op, above=whole > 0)
     if whole == operand:
-        return Question(_ORDER.get(op, Test.EQ), (whole,))
+        return Question(_ORDER.get(op, Check.EQ), (whole,))
     if op is Op.EQ:
         return _NEVER
-    return Question(Test.GT if op in (Op.GT, Op.GE) else Test.LE, (whole,))
+    return Question(Check.GT if op in (Op.GT, Op.GE) else Check.LE, (whole,))
 
 
 def _beyond(op: Op, *, above: bool) -> Question:

@@ -12,7 +12,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Double,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    func,
+)
 from sqlalchemy.types import TypeEngine
 
 from app.scim.attributes import Attribute, Returned, SchemaDefinitionError, Type, Uniqueness
@@ -30,6 +43,9 @@ from backends.sql.columns import (
 
 _SEARCHED = frozenset((EXTERNAL_ID.path, "displayName", f"{ENTERPRISE_SCHEMA}:employeeNumber"))
 """Slots besides the unique ones by which clients look for one resource."""
+
+_DISPLAY: tuple[Slot, ...] = ("displayName", "userName")
+"""Slots whose first value is the display text of a reference."""
 
 _NAMES = {"primary": "is_primary"}
 _TYPE_SUFFIX = {Type.BOOLEAN: "_boolean", Type.INTEGER: "_integer", Type.DECIMAL: "_decimal"}
@@ -116,6 +132,13 @@ def build(registry: Registry) -> Tables:
                 links[kind.name, name] = Link(name, table, near, far, there, stored=True)
                 links[relation.target, relation.inverse] = Link(relation.inverse, table, far, near, here, stored=False)
     return Tables(metadata, layouts, links, unique)
+
+
+def display(layout: Layout, source: FromClause, *, keys: bool) -> ColumnElement[str | None]:
+    """The text that stands for a resource where others refer to it, or with `keys` its comparison form; `source` is
+    the table or an alias of it."""
+    fields = [layout.fields[slot] for slot in _DISPLAY if slot in layout.fields]
+    return func.coalesce(*(source.c[(f.key if keys else f.column).name] for f in fields), None)
 
 
 def snake(name: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from app.auth.keys import new_key
 from app.control import Access, ControlStore, Dialect, upgrade
 from config.settings import Settings
 from tests.auth.service import Client, Service, running
@@ -28,10 +30,22 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home", public_url=PUBLIC_URL)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A control store with one signing key, to be copied: making both takes longer than most tests."""
+    path = tmp_path_factory.mktemp("template") / "control.db"
+    upgrade(f"sqlite:///{path}")
+    store = ControlStore(f"sqlite:///{path}", clock=Clock())
+    store.replace_signing_key(new_key(), previous=None)
+    store.close()
+    return path
+
+
 @pytest.fixture
-def control(settings: Settings, clock: Clock) -> Iterator[ControlStore]:
+def control(settings: Settings, clock: Clock, template: Path) -> Iterator[ControlStore]:
     """The store as an operator's command sees it."""
-    upgrade(settings.control_url.reveal())
+    settings.home.mkdir()
+    shutil.copy(template, settings.home / "control.db")
     store = ControlStore(settings.control_url.reveal(), clock=clock)
     yield store
     store.close()

@@ -105,7 +105,7 @@ def running(settings: Settings, control: ControlStore, clock: Clock) -> Iterator
     """A worker on a free port."""
     app = make_app(settings, control, clock)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}") as http:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from app.auth import key_ring
-from app.control import ControlStore
+from app.control import ControlStore, upgrade
 from config.settings import Settings
 from tests.auth.conftest import PUBLIC_URL
 from tests.auth.service import Client, Service
@@ -120,9 +121,10 @@ def test_a_key_is_replaced_at_its_age(service: Service, other_worker: Service, c
     assert service.get(token).status_code == 200
 
 
-def test_workers_that_start_at_once_agree_on_one_key(
-    service: Service, other_worker: Service, control: ControlStore, full: Client
+def test_workers_agree_on_the_key_that_replaces_an_old_one(
+    service: Service, other_worker: Service, control: ControlStore, clock: Clock, full: Client
 ) -> None:
+    clock.forward(90 * 86_400)
     tokens: list[str] = []
 
     def fetch(worker: Service) -> None:
@@ -133,5 +135,16 @@ def test_workers_that_start_at_once_agree_on_one_key(
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(control.signing_keys()) == 1
+    assert [key.retired_at is None for key in control.signing_keys()] == [True, False]
     assert [service.get(token).status_code for token in tokens] == [200, 200]
+
+
+def test_a_key_is_made_where_there_is_none(tmp_path: Path, settings: Settings, clock: Clock) -> None:
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    upgrade(url)
+    control = ControlStore(url, clock=clock)
+    ring = key_ring(settings, control, clock=clock)
+    (published,) = ring.public()
+    assert [key.kid for key in control.signing_keys()] == [published["kid"]]
+    assert ring.signer().kid == published["kid"]
+    control.close()

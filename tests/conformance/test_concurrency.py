@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_parallel_membership_changes_all_count(backend: Backend, race: Race, reg
             there = wanted
         return there, versions
 
-    results = race([lambda n=n: work(n) for n in range(THREADS)])
+    results = race([partial(work, n) for n in range(THREADS)])
     assert [r for r in results if isinstance(r, Exception)] == []
     assert members(backend, team.id) == set().union(*(there for there, _ in results))
     for there, _ in results:
@@ -66,7 +67,7 @@ def test_parallel_changes_of_the_same_members(backend: Backend, race: Race) -> N
             backend.update("Group", team.id, change)
         backend.update("Group", team.id, _toggle(add=tuple(chance.sample(people, 8))))
 
-    results = race([lambda n=n: work(n) for n in range(8)])
+    results = race([partial(work, n) for n in range(8)])
     assert results == [None] * 8
     assert members(backend, team.id) == set(people)
 
@@ -80,7 +81,7 @@ def test_parallel_changes_of_different_slots(backend: Backend, race: Race) -> No
         for n in range(15):
             backend.update("User", ann.id, Change({slot: f"{slot} {n}"}))
 
-    assert race([lambda s=s: work(s) for s in slots]) == [None] * len(slots)
+    assert race([partial(work, s) for s in slots]) == [None] * len(slots)
     assert dict(backend.get("User", ann.id, frozenset(slots)).values) == {slot: f"{slot} 14" for slot in slots}
 
 
@@ -90,7 +91,7 @@ def test_parallel_creates(backend: Backend, race: Race) -> None:
     def work(thread: int) -> list[str]:
         return [backend.create("User", user(f"u{thread}.{n}", emails=[{"value": f"{n}"}])).id for n in range(10)]
 
-    results = race([lambda n=n: work(n) for n in range(8)])
+    results = race([partial(work, n) for n in range(8)])
     ids = {id for created in results for id in created}
     assert len(ids) == 80
     assert found(backend, "User", None) == ids
@@ -114,7 +115,7 @@ def test_membership_of_users_that_are_being_deleted(backend: Backend, race: Race
     def remove() -> list[Any]:
         return [backend.delete("User", person) for person in people[:12]]
 
-    calls: list[Callable[[], Any]] = [lambda t=t: add(t, people) for t in teams]
+    calls: list[Callable[[], Any]] = [partial(add, t, people) for t in teams]
     results = race([*calls, remove])
     assert [r for r in results if isinstance(r, Exception)] == []
     assert all(outcome is not False for outcomes in results[:3] for outcome in outcomes)
@@ -123,14 +124,14 @@ def test_membership_of_users_that_are_being_deleted(backend: Backend, race: Race
 
 
 def test_a_group_that_is_being_deleted(backend: Backend, race: Race) -> None:
-    """When a group is deleted while its members change, each change succeeds or finds no group, and no user keeps it."""
+    """When a group is deleted while its members change, each change succeeds or finds no group; no user keeps it."""
     people = [p.id for p in users(backend, 8)]
     for turn in range(5):
         team = backend.create("Group", group(f"Team {turn}", people[:2]))
         calls: list[Callable[[], Any]] = [
-            lambda p=p, t=team: backend.update("Group", t.id, _toggle(add=(p,))) for p in people[2:]
+            partial(backend.update, "Group", team.id, _toggle(add=(p,))) for p in people[2:]
         ]
-        results = race([*calls, lambda t=team: backend.delete("Group", t.id)])
+        results = race([*calls, partial(backend.delete, "Group", team.id)])
         assert results[-1] is None
         assert {type(r).__name__ for r in results[:-1]} <= {"Stamp", "NotFound"}
         assert [groups(backend, p) for p in people] == [set()] * 8
@@ -165,6 +166,6 @@ def test_of_parallel_deletions_one_succeeds(backend: Backend, race: Race) -> Non
     people = users(backend, 5)
     backend.create("Group", group("Team", people))
     for person in people:
-        results = race([lambda p=person: backend.delete("User", p.id)] * 6)
+        results = race([partial(backend.delete, "User", person.id)] * 6)
         assert sorted(type(r).__name__ for r in results) == ["NoneType"] + ["NotFound"] * 5
         assert isinstance(next(r for r in results if r is not None), NotFound)

@@ -93,8 +93,8 @@ def test_constants(population: Population, kind: str) -> None:
     """True finds all and false none, alone, negated, and in empty and mixed junctions."""
     yes, no = Constant(True), Constant(False)
     present = Present(attribute_of(population.registry, "displayName", kind))
-    everything = [yes, Not(no), And(()), And((yes, yes)), Or((no, yes)), Not(Or(())), Or((present, yes))]
-    nothing = [no, Not(yes), Or(()), Or((no, no)), And((yes, no)), Not(And(())), And((present, no))]
+    everything: list[Bound] = [yes, Not(no), And(()), And((yes, yes)), Or((no, yes)), Not(Or(())), Or((present, yes))]
+    nothing: list[Bound] = [no, Not(yes), Or(()), Or((no, no)), And((yes, no)), Not(And(())), And((present, no))]
     assert_found(population, kind, [*everything, *nothing, And((present, yes)), Or((present, no))])
     assert all(len(found(population.backend, kind, f)) == len(population.views[kind]) for f in everything)
     assert not any(found(population.backend, kind, f) for f in nothing)

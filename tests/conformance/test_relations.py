@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from app.scim.query import Change, Delta, Draft, Reference, Resource
+from app.scim.query import Change, Delta, Draft, Reference, Resource, ResourceId
 from app.scim.registry import Registry
 from backends.base import Backend
 from backends.errors import UnknownReference
@@ -15,9 +15,15 @@ from tests.conformance.helpers import ODD_IDS, found, group, groups, members, st
 Read = Callable[[Resource], Resource]
 
 
-def _delta(*, add: object = (), remove: object = (), clear: bool = False) -> Change:
-    ids = [tuple(m.id if isinstance(m, Resource) else m for m in part) for part in (add, remove)]  # type: ignore[attr-defined]
-    return Change(relations={"members": Delta(*ids, clear=clear)})
+Member = Resource | ResourceId
+
+
+def _delta(*, add: Sequence[Member] = (), remove: Sequence[Member] = (), clear: bool = False) -> Change:
+    return Change(relations={"members": Delta(_ids(add), _ids(remove), clear)})
+
+
+def _ids(members: Sequence[Member]) -> tuple[ResourceId, ...]:
+    return tuple(m.id if isinstance(m, Resource) else m for m in members)
 
 
 @pytest.mark.req("S-4.2-04")
@@ -104,7 +110,7 @@ def test_unknown_members_are_named_and_refused_whole(backend: Backend, registry:
     team = backend.create("Group", group("Team", [ann]))
     before = state(backend, registry)
     unknown = [*ODD_IDS, gone.id, bob.id + " ", bob.id[:-1]]
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: backend.update("Group", team.id, _delta(add=[bob, *unknown])),
         lambda: backend.update("Group", team.id, _delta(clear=True, add=[*unknown, bob])),
         lambda: backend.create("Group", group("New", [bob, *unknown])),

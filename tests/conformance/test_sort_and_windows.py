@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from app.scim.attributes import Type
 from app.scim.filter.evaluate import matches
 from app.scim.filter.nodes import Bound, Compare, Not, Op, Present
-from app.scim.query import Draft, Query, Sort, Window
+from app.scim.query import Draft, Query, Sort
 from app.scim.registry import META_VERSION, Registry
 from backends.base import Backend, Capability
 from tests.conformance.helpers import attribute_of, search, user
@@ -94,7 +96,7 @@ def test_filter_order_and_window_together(population: Population) -> None:
         assert len(matching) > 5
         for descending in (False, True):
             sort = Sort(name, None, descending)
-            matching.sort(key=lambda v, s=sort: order_key(s, v), reverse=descending)
+            matching.sort(key=partial(order_key, sort), reverse=descending)
             items, total = search(population.backend, "User", each, sort=sort, start=3, count=4)
             assert [item.id for item in items] == [v.resource.id for v in matching[2:6]]
             assert total == len(matching)

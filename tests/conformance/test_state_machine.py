@@ -100,9 +100,7 @@ class Twin(RuleBasedStateMachine):
         out = [p for p in remove if p not in add]
         model = Delta(tuple(add), tuple(out), clear)
         store = Delta(tuple(self.store_id[p] for p in add), tuple(self.store_id[p] for p in out), clear)
-        self._update(
-            "Group", team, Change(values, {"members": model}), Change(values, {"members": store}), expect
-        )
+        self._update("Group", team, Change(values, {"members": model}), Change(values, {"members": store}), expect)
 
     @rule(person=people, expect=_EXPECT)
     def delete_user(self, person: ResourceId, expect: str) -> None:
@@ -195,12 +193,13 @@ class Twin(RuleBasedStateMachine):
 def test_the_store_is_the_reference(opened: Opened, store: Store) -> None:
     """Whatever is done to both, answers, refusals, stamps that move or stay, and the whole state agree."""
 
-    def fresh() -> Twin:
-        opened.empty()
-        return Twin(opened.backend, store.registry)
+    class Fresh(Twin):
+        def __init__(self) -> None:
+            opened.empty()
+            super().__init__(opened.backend, store.registry)
 
     run_state_machine_as_test(
-        fresh,
+        Fresh,
         settings=settings(
             max_examples=max(1, round(EXAMPLES * store.share)),
             stateful_step_count=STEPS,

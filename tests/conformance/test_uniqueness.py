@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_of_racing_creates_one_succeeds(backend: Backend, race: Race, kind: str)
     slot = SLOT[kind]
     for turn in range(5):
         names = [name for n in range(4) for name in (f"Ann{turn}", f"ann{turn}", f"ANN{turn}")]
-        results = race([lambda name=name: backend.create(kind, Draft({slot: name})) for name in names])
+        results = race([partial(backend.create, kind, Draft({slot: name})) for name in names])
         made = [r for r in results if isinstance(r, Resource)]
         assert len(made) == 1
         assert [type(r) for r in results if r is not made[0]] == [Duplicate] * 11
@@ -159,7 +160,7 @@ def test_of_racing_renames_one_succeeds(backend: Backend, race: Race) -> None:
     """Of many resources that take one value at one moment exactly one gets it."""
     people = [backend.create("User", user(f"u{n}")) for n in range(8)]
     change = Change({"userName": "wanted"})
-    results = race([lambda p=p: backend.update("User", p.id, change) for p in people])
+    results = race([partial(backend.update, "User", p.id, change) for p in people])
     assert sorted(type(r).__name__ for r in results) == ["Duplicate"] * 7 + ["Stamp"]
     names = sorted(i.values["userName"] for i in search(backend, "User", want=frozenset({"userName"}))[0])
     assert names.count("wanted") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -104,8 +105,8 @@ def test_versions_do_not_come_back(backend: Backend) -> None:
     """A resource that returns to earlier values has a version that it never had before."""
     ann = backend.create("User", user("ann", title="a"))
     seen = [ann.stamp.version]
-    for title in ("b", "a", None, "a"):
-        seen.append(backend.update("User", ann.id, Change({"title": title})).version)
+    changes = [Change({"title": title}) for title in ("b", "a", None, "a")]
+    seen += [backend.update("User", ann.id, change).version for change in changes]
     assert len(set(seen)) == 5
 
 
@@ -117,7 +118,7 @@ def test_of_racing_updates_one_wins(backend: Backend, race: Race, read: Read) ->
     for turn in range(5):
         seen = read(ann).stamp.version
         changes = [Change({"title": f"t{turn}.{n}", "nickName": f"n{n}"}) for n in range(8)]
-        results = race([lambda c=c, v=seen: backend.update("User", ann.id, c, expect=v) for c in changes])
+        results = race([partial(backend.update, "User", ann.id, c, expect=seen) for c in changes])
         wins = [n for n, r in enumerate(results) if isinstance(r, Stamp)]
         assert len(wins) == 1
         assert [type(r) for n, r in enumerate(results) if n not in wins] == [VersionMismatch] * 7
@@ -132,7 +133,7 @@ def test_of_racing_membership_changes_one_wins(backend: Backend, race: Race) -> 
     people = users(backend, 8)
     team = backend.create("Group", group("Team"))
     changes = [Change(relations={"members": Delta((p.id,))}) for p in people]
-    results = race([lambda c=c: backend.update("Group", team.id, c, expect=team.stamp.version) for c in changes])
+    results = race([partial(backend.update, "Group", team.id, c, expect=team.stamp.version) for c in changes])
     wins = [n for n, r in enumerate(results) if isinstance(r, Stamp)]
     assert len(wins) == 1
     assert [type(r) for n, r in enumerate(results) if n not in wins] == [VersionMismatch] * 7
@@ -143,5 +144,5 @@ def test_of_racing_membership_changes_one_wins(backend: Backend, race: Race) -> 
 def test_of_racing_deletes_one_wins(backend: Backend, race: Race) -> None:
     """Of many deletions of one resource exactly one succeeds; the others find nothing."""
     ann = backend.create("User", user("ann"))
-    results = race([lambda: backend.delete("User", ann.id, expect=ann.stamp.version)] * 8)
+    results = race([partial(backend.delete, "User", ann.id, expect=ann.stamp.version)] * 8)
     assert sorted(str(type(r)) for r in results) == sorted(map(str, [type(None)] + [NotFound] * 7))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.scim.attributes import Uniqueness
 from app.scim.filter.evaluate import View, matches, sort_value
 from app.scim.query import (
     Change,
@@ -59,6 +60,7 @@ class ReferenceBackend(Backend):
         self._serial = 0
         self._now = datetime.now(UTC)
         self._entries: dict[str, dict[ResourceId, _Entry]] = {t.name: {} for t in registry.types}
+        self._holders: dict[tuple[str, Slot, Any], ResourceId] = {}
         self.touched = 0
 
     def check(self) -> None:
@@ -72,6 +74,7 @@ class ReferenceBackend(Backend):
         with self._lock:
             for entries in self._entries.values():
                 entries.clear()
+            self._holders.clear()
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         with self._lock:
@@ -98,6 +101,7 @@ class ReferenceBackend(Backend):
             id = str(uuid.uuid4())
             resource = Resource(kind, id, stamp.modified, stamp, _copied(draft.values))
             names = self._registry.type(kind).relations
+            self._hold(kind, id, resource.values)
             self._entries[kind][id] = _Entry(resource, {name: {} for name in names})
             for name, ids in draft.relations.items():
                 self._link(kind, id, name, ids)
@@ -106,8 +110,7 @@ class ReferenceBackend(Backend):
     def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
         with self._lock:
             entry = self._entry(kind, id, expect)
-            assigned = {slot: value for slot, value in change.values.items() if value is not None}
-            self._refuse_duplicates(kind, id, assigned)
+            self._refuse_duplicates(kind, id, change.values)
             for name, delta in change.relations.items():
                 self._refuse_unknown(self._registry.type(kind).relations[name], delta.add)
             changed = self._assign(entry, change.values)
@@ -126,6 +129,7 @@ class ReferenceBackend(Backend):
                 if not relation.stored:
                     for other in far:
                         self._touch(relation.target, other)
+            self._release(kind, entry.resource.values)
             del self._entries[kind][id]
             self._forget_lookups(kind, id)
 
@@ -133,13 +137,16 @@ class ReferenceBackend(Backend):
         target = self._registry.type(kind).relations[relation].target
         with self._lock:
             pairs = [
-                (id, self._reference(target, far))
+                (id, far)
                 for id in dict.fromkeys(ids)
                 if id in self._entries[kind]
                 for far in self._entries[kind][id].relations[relation]
             ]
-            self.touched += len(pairs)
-        return iter(pairs)
+        for id, far in pairs:
+            with self._lock:
+                self.touched += 1
+                if far in self._entries[target]:
+                    yield id, self._reference(target, far)
 
     def _entry(self, kind: str, id: ResourceId, expect: Version | None = None) -> _Entry:
         entry = self._entries[kind].get(id)
@@ -158,14 +165,24 @@ class ReferenceBackend(Backend):
         entry = self._entries[kind][id]
         entry.resource = replace(entry.resource, stamp=self._stamp())
 
-    def _refuse_duplicates(self, kind: str, id: ResourceId | None, values: Mapping[Slot, Value]) -> None:
-        slots = self._registry.type(kind).slots
-        for slot in values.keys() & {s for s, a in slots.items() if a.uniqueness.value != "none"}:
-            wanted = comparable(slots[slot], values[slot])
-            for other, entry in self._entries[kind].items():
-                held = entry.resource.values.get(slot)
-                if other != id and held is not None and comparable(slots[slot], held) == wanted:
-                    raise Duplicate(slot)
+    def _unique(self, kind: str, values: Mapping[Slot, Value | None]) -> Iterator[tuple[Slot, Any]]:
+        """The comparison form of each value that may be held once."""
+        for slot, value in values.items():
+            attribute = self._registry.type(kind).slots[slot]
+            if value is not None and attribute.uniqueness is not Uniqueness.NONE:
+                yield slot, comparable(attribute, value)
+
+    def _refuse_duplicates(self, kind: str, id: ResourceId | None, values: Mapping[Slot, Value | None]) -> None:
+        for slot, key in self._unique(kind, values):
+            if self._holders.get((kind, slot, key), id) != id:
+                raise Duplicate(slot)
+
+    def _hold(self, kind: str, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
+        self._holders.update(((kind, slot, key), id) for slot, key in self._unique(kind, values))
+
+    def _release(self, kind: str, values: Mapping[Slot, Value | None]) -> None:
+        for slot, key in self._unique(kind, values):
+            del self._holders[kind, slot, key]
 
     def _refuse_unknown(self, relation: Relation, ids: Iterable[ResourceId]) -> None:
         unknown = [id for id in dict.fromkeys(ids) if id not in self._entries[relation.target]]
@@ -181,6 +198,9 @@ class ReferenceBackend(Backend):
                 held[slot] = value
         if held == entry.resource.values:
             return False
+        kind, id = entry.resource.kind, entry.resource.id
+        self._release(kind, entry.resource.values)
+        self._hold(kind, id, held)
         entry.resource = replace(entry.resource, values=held)
         return True
 

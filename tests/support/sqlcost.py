@@ -1,4 +1,4 @@
-"""Counts what SQL back ends ask of their databases: statements, parameters and rows that were read.
+"""Counts what SQL back ends ask of their databases: statements, and rows that were read.
 
 On SQLite also the steps of its virtual machine: they tell of work inside a statement that returns nothing.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -36,28 +37,23 @@ class _CountingCursor(sqlite3.Cursor):
 
 
 class _CountingConnection(sqlite3.Connection):
-    def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> Any:
+    def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _CountingCursor)
 
 
+_connections: WeakSet[_CountingConnection] = WeakSet()
+
+
 @event.listens_for(Engine, "do_connect")
-def _count_in_sqlite(dialect: Any, _record: Any, _args: Any, parameters: dict[str, Any]) -> None:
+def _count_in_sqlite(dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
     if dialect.name == "sqlite":
         parameters["factory"] = _CountingConnection
 
 
 @event.listens_for(Engine, "connect")
-def _count_steps(connection: Any, _record: Any) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        connection.set_progress_handler(_count_step, _STEPS)
-
-
-_STEPS = 50
-
-
-def _count_step() -> int:
-    _totals["steps"] += 1
-    return 0
+def _remember(connection: Any, _record: Any) -> None:
+    if isinstance(connection, _CountingConnection):
+        _connections.add(connection)
 
 
 @event.listens_for(Engine, "after_cursor_execute")
@@ -65,10 +61,26 @@ def _count(
     _connection: Any, cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: bool
 ) -> None:
     _totals["statements"] += len(parameters) if executemany else 1
-    if cursor.description is not None and not isinstance(cursor, sqlite3.Cursor):
+    if cursor.description is not None and not isinstance(cursor, _CountingCursor):
         _totals["rows"] += max(cursor.rowcount, 0)
 
 
-def statements() -> Mapping[str, int]:
-    """The totals so far over all engines of the process."""
-    return dict(_totals)
+def measure(call: Callable[[], Any]) -> Mapping[str, int]:
+    """What a call makes the databases of this process do, over connections that are open already."""
+    before = Counter(_totals)
+    _watch(_count_step)
+    try:
+        call()
+    finally:
+        _watch(None)
+    return {what: _totals[what] - before[what] for what in ("statements", "rows", "steps")}
+
+
+def _watch(handler: Callable[[], int] | None) -> None:
+    for connection in _connections:
+        connection.set_progress_handler(handler, 1)
+
+
+def _count_step() -> int:
+    _totals["steps"] += 1
+    return 0

@@ -15,7 +15,7 @@ from app.scim.registry import Registry
 from backends.base import Backend, Capability
 from tests.support.probe import probed
 from tests.support.reference import ReferenceBackend
-from tests.support.sqlcost import statements
+from tests.support.sqlcost import measure
 
 ALL = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
 DEFAULT_BACKENDS = "sqlite,postgresql,mariadb"
@@ -23,12 +23,12 @@ DEFAULT_BACKENDS = "sqlite,postgresql,mariadb"
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A store in use. `empty` leaves it without resources; `cost` gives running totals of the work done so far, in
-    whatever units the store can count exactly (statements, operations, rows or values read)."""
+    """A store in use. `empty` leaves it without resources; `measure` makes a call and gives the work that the store did
+    for it, in whatever units it can count exactly (statements, operations, rows or values read)."""
 
     backend: Backend
     empty: Callable[[], None]
-    cost: Callable[[], Mapping[str, int]]
+    measure: Callable[[Callable[[], object]], Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,13 @@ REGISTRY = probed()
 @contextmanager
 def _open_reference(_: pytest.FixtureRequest) -> Iterator[Opened]:
     backend = ReferenceBackend(REGISTRY)
-    yield Opened(backend, backend.empty, lambda: {"members": backend.touched})
+
+    def measure_members(call: Callable[[], object]) -> Mapping[str, int]:
+        before = backend.touched
+        call()
+        return {"members": backend.touched - before}
+
+    yield Opened(backend, backend.empty, measure_members)
 
 
 @contextmanager
@@ -88,7 +94,7 @@ def _open_sql(request: pytest.FixtureRequest, kind: str) -> Iterator[Opened]:
                 connection.execute(table.delete())
 
     try:
-        yield Opened(backend, empty, statements)
+        yield Opened(backend, empty, measure)
     finally:
         backend.close()
         engine.dispose()

@@ -26,6 +26,7 @@ from app.scim.filter.nodes import (
     Some,
 )
 from app.scim.fold import fold
+from app.scim.locations import located_id
 from app.scim.registry import (
     ID,
     META,
@@ -152,9 +153,8 @@ def _reference(test: ParsedCompare, owner: Attribute, base: str) -> Bound:
         raise InvalidFilter(f"only eq and ne with a URI can be applied to {reference.path}")
     equal: Bound = _FALSE
     for kind in reference.reference_types:
-        prefix = f"{base}/{kind}s/"
-        if test.value.startswith(prefix):
-            equal = Compare(value, Op.EQ, test.value[len(prefix) :])
+        if id := located_id(test.value, base, f"/{kind}s"):
+            equal = Compare(value, Op.EQ, id)
     return Not(equal) if test.op is Op.NE else equal
 
 
@@ -241,9 +241,8 @@ class _Binder:
     def _location(self, test: ParsedCompare) -> Bound:
         if test.op not in _EQUALITY or not isinstance(test.value, str):
             raise InvalidFilter("only eq and ne with a URI can be applied to meta.location")
-        prefix = f"{self.base}{self.resource_type.endpoint}/"
-        known = test.value.startswith(prefix)
-        equal: Bound = Compare(ID, Op.EQ, test.value[len(prefix) :]) if known else _FALSE
+        id = located_id(test.value, self.base, self.resource_type.endpoint)
+        equal: Bound = Compare(ID, Op.EQ, id) if id else _FALSE
         return Not(equal) if test.op is Op.NE else equal
 
     def _schemas(self, test: ParsedCompare | ParsedPresent) -> Bound:

@@ -24,7 +24,7 @@ from app.scim.filter.nodes import (
 
 _TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([()\[\]])|([^\s()\[\]"]+))', re.DOTALL)
 _NUMBER = re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$", re.ASCII)
-_NAME = re.compile(r"^(?:[A-Za-z][A-Za-z0-9_-]*|\$ref)$")
+_NAME = re.compile(r"(?:[A-Za-z][A-Za-z0-9_$-]*|\$ref)")
 _URN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s\"()\[\]]+$")
 
 
@@ -57,7 +57,7 @@ def parse_attr_path(text: str) -> AttrPath | None:
     """`[URI ":"] ATTRNAME [subAttr]` split at the last colon and then at one dot; None when it has another form."""
     urn, colon, rest = text.rpartition(":")
     name, dot, sub = rest.partition(".")
-    if not _NAME.match(name) or (dot and not _NAME.match(sub)) or (colon and not _URN.match(urn)):
+    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(sub)) or (colon and not _URN.match(urn)):
         return None
     return AttrPath(urn, name, sub if dot else None)
 

@@ -36,13 +36,13 @@ def difference(before: Mapping[Slot, Value], after: Mapping[Slot, Value]) -> dic
 
 
 def net_change(plan: Plan, resource_type: ResourceType, before: Mapping[Slot, Value]) -> dict[Slot, Value | None]:
-    """The difference that `apply` makes to a resource of which `before` holds all assigned slots that the
-    plan names.
+    """What the plan changes in a resource; `before` must hold the slots in `plan.touches` that are assigned.
 
-    A slot that is never returned, such as a password, is not in `before`; setting or removing it always
-    counts. Raises what `apply` raises. Where `plan.blind` is known and the resource was not read, that is the
-    net change.
+    Slots that were not read, because the plan does not depend on them or because they are never returned, such as a
+    password, always count as changed. Raises what `apply` raises.
     """
+    if plan.blind is not None:
+        return {s: v for s, v in plan.blind.items() if s not in before or before[s] != v}
     after = apply(plan, resource_type, before)
     changed = difference(before, after)
     for step in plan.steps:

@@ -25,8 +25,8 @@ from app.scim.registry import ResourceType
 def slot_steps(resource_type: ResourceType, aimed: Aimed) -> list[Step]:
     """The steps of an operation whose target may be changed. Raises InvalidValue where a value does not fit.
 
-    A remove with a value removes only what equals it; the RFC gives remove no value, but a client that sends
-    one has these in mind and not all (`entra` and others do so for members).
+    A remove with a value removes only what equals it. The RFC gives remove no value, but Entra ID sends one and means
+    those values; to take it for "all" would empty the attribute.
     """
     attribute, sub = aimed.target.attribute, aimed.target.sub
     if attribute.multi_valued:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from app.scim.attributes import Attribute
 from app.scim.attributes import Mutability as Mutable
+from app.scim.elements import hashable, without_repetition
 from app.scim.errors import InvalidValue, Mutability, NoTarget
 from app.scim.filter.evaluate import element_matches
 from app.scim.filter.nodes import Bound
@@ -125,19 +125,19 @@ class _Selecting(Step):
         hits = [i for i, e in enumerate(current) if not self.match or element_matches(self.match, attribute, e)]
         first = next((i for i in hits if _is_primary(current[i])), hits[0] if hits else len(current))
         for index in hits:
-            current[index] = self.changed(attribute, current[index])
+            current[index] = self.changed(attribute, current[index], first=index == first)
         if not hits:
             if self.created is None or (current and not self.upsert):
                 raise NoTarget(f"no value of {attribute.path} satisfies the filter of the path")
             current.append(self.created)
         changed = current[first]
-        current = _without_repetition(current)
+        current = without_repetition(current)
         _hand_over(current, current.index(changed) if _is_primary(changed) else None)
         _put(state, self.slot, current)
 
     @abstractmethod
-    def changed(self, attribute: Attribute, element: Value) -> Value:
-        """The selected value afterwards."""
+    def changed(self, attribute: Attribute, element: Value, *, first: bool) -> Value:
+        """The selected value afterwards; `first` is the one that becomes primary, where the change says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,9 @@ class MergeElements(_Selecting):
 
     values: Element
 
-    def changed(self, attribute: Attribute, element: Value) -> Value:
-        return _merged(attribute, element, self.values)
+    def changed(self, attribute: Attribute, element: Value, *, first: bool) -> Value:
+        part = self.values if first else {k: v for k, v in self.values.items() if k != "primary" or v is False}
+        return _merged(attribute, element, part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class ReplaceElements(_Selecting):
 
     element: Value
 
-    def changed(self, attribute: Attribute, element: Value) -> Value:
+    def changed(self, attribute: Attribute, element: Value, *, first: bool) -> Value:
         _check_immutable(attribute, element, self.element)
         return self.element
 
@@ -215,14 +216,8 @@ def _keys(attribute: Attribute, element: Value) -> list[Hashable]:
     form = normal(attribute, element)
     if not isinstance(form, dict):
         return [form]
-    keys: list[Hashable] = [_hashable(form)]
+    keys: list[Hashable] = [hashable(form)]
     return [*keys, (form["value"], form.get("type"))] if "value" in form else keys
-
-
-def _hashable(form: Any) -> Hashable:
-    if isinstance(form, dict):
-        return frozenset((name, _hashable(part)) for name, part in form.items())
-    return tuple(form) if isinstance(form, list) else form
 
 
 def _covers(attribute: Attribute, element: Value, wanted: Value) -> bool:
@@ -259,10 +254,3 @@ def _hand_over(elements: list[Value], primary: int | None) -> None:
     for index, element in enumerate(elements):
         if primary not in (None, index) and _is_primary(element):
             elements[index] = {**element, "primary": False}
-
-
-def _without_repetition(elements: Sequence[Value]) -> list[Value]:
-    found: dict[Hashable, Value] = {}
-    for element in elements:
-        found.setdefault(_hashable(element), element)
-    return list(found.values())

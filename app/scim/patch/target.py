@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.scim.attributes import Attribute
 from app.scim.errors import InvalidPath, InvalidValue
 from app.scim.filter.bind import bind_element
@@ -11,6 +13,8 @@ from app.scim.patch.values import Element, leaf
 from app.scim.paths import parse_patch_path
 from app.scim.registry import ResourceType
 
+_INDEX = re.compile(r"^[^\[\"]*\[\s*-?\d*\s*\]")
+
 
 def resolve(resource_type: ResourceType, path: str, base: str) -> Target:
     """The target of a path (RFC 7644 section 3.5.2, figure 7); `base` is the SCIM base URI, for `$ref` in
@@ -19,6 +23,8 @@ def resolve(resource_type: ResourceType, path: str, base: str) -> Target:
     Raises InvalidPath when it is malformed, names no attribute, or selects values of a singular attribute;
     InvalidFilter when its filter does not fit the attribute.
     """
+    if _INDEX.match(path):
+        raise InvalidPath(f"'{path[:80]}' has an array index; values are selected by a filter")
     parsed = parse_patch_path(path, resource_type)
     attribute = resource_type.find(AttrPath(parsed.target.urn, parsed.target.name)) if parsed.target.name else None
     if attribute is None:

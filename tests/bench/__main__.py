@@ -1,0 +1,123 @@
+"""`python -m tests.bench`: measure, and print the tables."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.cases import BARE, CASES, Case
+from tests.bench.load import Load, client
+from tests.bench.measure import LARGE, ROUNDS, SMALL, Figure, SizeFigure, measure, measure_sizes
+from tests.bench.population import GROUPS, USERS, populate, prepare
+from tests.bench.profiling import profile
+from tests.bench.server import Server, serving
+from tests.support.servers import MariaDB, PostgreSQL
+
+SIZE_TARGET = 1.5
+_SERVERS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    arguments = _arguments()
+    console = Console(width=100)
+    if arguments.profile:
+        case = next(case for case in CASES if case.name == arguments.profile)
+        console.print(_layers(case, profile(case, max(1, arguments.requests // 10))))
+        return
+    names = [name.strip() for name in arguments.backends.split(",") if name.strip()]
+    console.print(
+        f"One gunicorn worker with threads, {USERS} users and {GROUPS} groups, 4 kept connections, "
+        f"{arguments.requests} requests, best of {ROUNDS} rounds. CPU is that of gunicorn alone."
+    )
+    with client() as load:
+        for name in names:
+            with _database(name) as (home, sql_url):
+                _measure_all(console, load, name, home, sql_url, arguments.requests)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    default = os.environ.get("BACKENDS") or "sqlite,postgresql"
+    parser.add_argument("--backends", default=default, help="sqlite, postgresql, mariadb; by default BACKENDS")
+    parser.add_argument("--requests", type=int, default=3000, help="requests of a case in a round (default: 3000)")
+    parser.add_argument("--profile", choices=[case.name for case in CASES], help="show where a case's time goes")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database(name: str) -> Iterator[tuple[Path, str]]:
+    """A home directory, and the address of an empty database."""
+    with tempfile.TemporaryDirectory(prefix="landfall-bench-") as directory, ExitStack() as stack:
+        home = Path(directory)
+        if name == "sqlite":
+            yield home, f"sqlite:///{home / 'landfall.db'}"
+        else:
+            yield home, stack.enter_context(_SERVERS[name]()).new_database()
+
+
+def _measure_all(console: Console, load: Load, name: str, home: Path, sql_url: str, requests: int) -> None:
+    client_id, secret = prepare(home, sql_url)
+    variables = {"LANDFALL_SQL_URL": sql_url}
+    with (
+        serving(home, "tests.bench.bare:application", "/bare", variables) as bare,
+        serving(home, "wsgi:application", "/readyz", variables) as service,
+    ):
+        known = populate(service.port, _token(service, client_id, secret))
+        yardstick = measure(load, bare, BARE, known, requests)
+        figures = [measure(load, service, case, known, requests) for case in CASES]
+        console.print(_figures(name, yardstick, figures))
+        console.print(_sizes(name, measure_sizes(load, service, known, sql_url)))
+
+
+def _token(service: Server, client_id: str, secret: str) -> str:
+    url = f"http://127.0.0.1:{service.port}/oauth/token"
+    answer = httpx.post(url, auth=(client_id, secret), data={"grant_type": "client_credentials"}, timeout=30)
+    return str(answer.raise_for_status().json()["access_token"])
+
+
+def _figures(name: str, yardstick: Figure, figures: Sequence[Figure]) -> Table:
+    table = Table("case", title=f"What a request costs on {name}")
+    for column in ("CPU ms", "requests/s", "bare routes", "target", "met"):
+        table.add_column(column, justify="right")
+    for figure in (yardstick, *figures):
+        ratio, target = figure.cpu_ms / yardstick.cpu_ms, figure.case.target
+        goal = ("", "") if target is None else (f"{target:g}", _met(ratio, target))
+        table.add_row(figure.case.title, f"{figure.cpu_ms:.2f}", f"{figure.per_second:.0f}", f"{ratio:.1f}", *goal)
+    return table
+
+
+def _sizes(name: str, figures: Sequence[SizeFigure]) -> Table:
+    table = Table("operation", title=f"A group of {SMALL:,} and one of {LARGE:,} members on {name}")
+    for column in (f"ms at {SMALL:,}", f"ms at {LARGE:,}", "ratio", "target", "met"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        times = (f"{figure.small_ms:.2f}", f"{figure.large_ms:.2f}", f"{figure.ratio:.2f}")
+        table.add_row(figure.title, *times, f"{SIZE_TARGET:g}", _met(figure.ratio, SIZE_TARGET))
+    return table
+
+
+def _layers(case: Case, spent: Sequence[tuple[str, float]]) -> Table:
+    table = Table("layer", title=f"Where the time of “{case.title}” goes (SQLite, under the profiler)")
+    table.add_column("ms", justify="right")
+    table.add_column("share", justify="right")
+    total = sum(ms for _, ms in spent)
+    for layer, ms in spent:
+        table.add_row(layer, f"{ms:.3f}", f"{ms / total:.0%}")
+    return table
+
+
+def _met(value: float, target: float) -> str:
+    return "yes" if value <= target else "no"
+
+
+if __name__ == "__main__":
+    main()
