@@ -26,7 +26,7 @@ def register(app: Flask, guard: Guard, scim_path: str) -> None:
         guard.require_secure(environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR"))
         other_token = "access_token" in environ.get("QUERY_STRING", "") and "access_token" in request.args
         principal = guard.authenticate(environ.get("HTTP_AUTHORIZATION"), other_token=other_token)
-        if method in _READING or path.endswith("/.search"):
+        if method in _READING or (method == "POST" and path.endswith("/.search")):
             guard.require_read(principal)
         else:
             guard.require_write(principal)

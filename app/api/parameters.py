@@ -114,7 +114,9 @@ def _tags(text: str) -> tuple[str, ...]:
     tags: list[str] = []
     position = 0
     while position < len(text) and (match := _TAG.match(text, position)):
-        tags.append(match.group(3) or match.group(2))
+        # A star in quotes is a tag, and no version has it.
+        if match.group(2) != "*":
+            tags.append(match.group(3) or match.group(2))
         position = match.end()
     # What is no entity tag matches no version.
     return tuple(tags)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from joserfc.jwk import RSAKey
@@ -31,7 +32,7 @@ class _Loaded:
 
 
 class KeyRing:
-    """The keys of the control store, parsed once for each generation.
+    """The keys of the control store, read once for each generation.
 
     Raises ControlUnavailable where the store does.
     """
@@ -86,10 +87,12 @@ class KeyRing:
         loaded = self._loaded
         if loaded is None or loaded.generation != generation:
             stored = tuple(self._control.signing_keys())
-            loaded = _Loaded(generation, stored, {key.kid: _parse(key) for key in stored})
+            loaded = _Loaded(generation, stored, {key.kid: parse_key(key) for key in stored})
             self._loaded = loaded
         return loaded
 
 
-def _parse(key: SigningKey) -> RSAKey:
+@lru_cache(maxsize=8)
+def parse_key(key: SigningKey) -> RSAKey:
+    """The key pair of a stored key. Checking an RSA key takes a tenth of a second, so it is done once."""
     return RSAKey.import_key(key.private_pem, {"kid": key.kid, "use": "sig", "alg": key.algorithm})

@@ -163,11 +163,11 @@ class Revocation(RevocationEndpoint):
         if token.jti is not None:
             self._control.revoke_token(token.jti, token.expires_at)
         elif token.credential_id is not None:
-            self._revoke_bearer(token.credential_id)
+            self._revoke_bearer(token.integration_id, token.credential_id)
 
-    def _revoke_bearer(self, credential_id: str) -> None:
+    def _revoke_bearer(self, integration_id: str, credential_id: str) -> None:
         try:
-            self._control.revoke_credential(credential_id)
+            self._control.revoke_credential(integration_id, credential_id)
         except UnknownCredential:
             return  # someone else has revoked it since it was found, and that is what was wanted
 

@@ -24,7 +24,7 @@ from app.control.models import (
     SigningKey,
 )
 from app.control.store import ControlStore
-from app.control.upgrade import upgrade
+from app.control.upgrade import upgrade, upgrade_if_new
 
 __all__ = [
     "Access",
@@ -44,4 +44,5 @@ __all__ = [
     "UnknownCredential",
     "UnknownIntegration",
     "upgrade",
+    "upgrade_if_new",
 ]

@@ -61,7 +61,7 @@ def end_by(connection: Connection, integration_id: str, kind: CredentialKind, mo
     )
 
 
-def revoke(connection: Connection, credential_id: str, now: int) -> None:
+def revoke(connection: Connection, integration_id: str, credential_id: str, now: int) -> None:
     """Raises UnknownCredential."""
     if (
         connection.execute(select(credentials.c.id).where(credentials.c.id == credential_id, _live(now))).first()

@@ -73,15 +73,15 @@ def translated() -> Iterator[None]:
         raise ControlUnavailable("the control store gave an unexpected answer") from error
 
 
-def make_engine(url: str, *, create: bool = False) -> Engine:
+def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engine:
     """An engine whose connections behave alike on all databases: time limits, READ COMMITTED or serial
     writers.
 
-    `create` lets SQLite make the file; without it a missing file is a fault, not a new and empty store.
+    A SQLite file that is missing is a fault, not a new and empty store.
     """
     path = sqlite_file(url)
     if path is not None:
-        engine = create_engine(url, creator=lambda: sqlite.connect(path, create=create))
+        engine = create_engine(url, creator=lambda: sqlite.connect(path))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
@@ -91,7 +91,7 @@ def make_engine(url: str, *, create: bool = False) -> Engine:
         max_overflow=20,
         pool_timeout=CONNECT_SECONDS,
         isolation_level="READ COMMITTED",
-        connect_args=_server_arguments(url),
+        connect_args=_server_arguments(url, statement_seconds),
     )
 
 
@@ -101,15 +101,12 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _server_arguments(url: str) -> dict[str, Any]:
+def _server_arguments(url: str, seconds: int) -> dict[str, Any]:
     if make_url(url).get_backend_name() == "postgresql":
         return {
             "connect_timeout": CONNECT_SECONDS,
-            "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c timezone=UTC",
+            "options": f"-c statement_timeout={seconds}s -c timezone=UTC",
+            # Notices a server that is gone without a word while a statement waits for it.
             "tcp_user_timeout": STATEMENT_SECONDS * 1000,
         }
-    return {
-        "connect_timeout": CONNECT_SECONDS,
-        "read_timeout": STATEMENT_SECONDS,
-        "write_timeout": STATEMENT_SECONDS,
-    }
+    return {"connect_timeout": CONNECT_SECONDS, "read_timeout": seconds, "write_timeout": seconds}

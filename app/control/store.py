@@ -135,10 +135,10 @@ class ControlStore:
         with self._database.read() as connection:
             return credentials.of_integration(connection, integration_id)
 
-    def revoke_credential(self, credential_id: str) -> None:
-        """Afterwards the credential is not accepted. Raises UnknownCredential."""
+    def revoke_credential(self, integration_id: str, credential_id: str) -> None:
+        """Afterwards this credential of the integration is not accepted. Raises UnknownCredential."""
         with self._database.write() as connection:
-            credentials.revoke(connection, credential_id, self._now())
+            credentials.revoke(connection, integration_id, credential_id, self._now())
 
     def verify_secret(self, client_id: str, secret: str) -> Integration | None:
         """The live integration that this secret authenticates; it takes as long for an unknown client id."""

@@ -26,8 +26,10 @@ from app.control.tables import metadata
 from config.sql_url import sqlite_file
 
 VERSION_TABLE = "control_version"
-_LOCK = 0x6C616E64
-_LOCK_SECONDS = 60
+_LOCK = "landfall_control"
+_LOCK_NUMBER = 0x6C616E64
+_LOCK_SECONDS = 600
+_STATEMENT_SECONDS = 3600
 
 
 def upgrade(url: str) -> None:
@@ -39,7 +41,7 @@ def upgrade(url: str) -> None:
     """
     path = sqlite_file(url)
     with _alone_with_file(path):
-        engine = make_engine(url, create=True)
+        engine = make_engine(url, statement_seconds=_STATEMENT_SECONDS)
         try:
             with translated(), engine.begin() as connection, _alone_in_database(connection):
                 config = _config()
@@ -47,6 +49,24 @@ def upgrade(url: str) -> None:
                 command.upgrade(config, "head")
         finally:
             engine.dispose()
+
+
+def upgrade_if_new(url: str) -> None:
+    """Make the schema where there is none at all; a store that has one, of whatever age, is left as it is.
+
+    Raises ControlUnavailable.
+    """
+    path = sqlite_file(url)
+    if path is None or Path(path).exists():
+        engine = make_engine(url)
+        try:
+            with translated(), engine.begin() as connection:
+                found = MigrationContext.configure(connection, opts=options()).get_current_revision()
+        finally:
+            engine.dispose()
+        if found is not None:
+            return
+    upgrade(url)
 
 
 def require_current(connection: Connection) -> None:
@@ -117,13 +137,19 @@ def _prepare_file(path: str) -> None:
 
 @contextmanager
 def _alone_in_database(connection: Connection) -> Iterator[None]:
-    dialect = connection.dialect.name
-    if dialect == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    elif dialect != "sqlite":
-        arguments = {"key": f"landfall-{_LOCK}", "seconds": _LOCK_SECONDS}
-        if connection.execute(text("SELECT GET_LOCK(:key, :seconds)"), arguments).scalar_one() != 1:
+    """On SQLite the lock of the directory has seen to it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK_NUMBER})
+        yield
+    elif connection.dialect.name == "sqlite":
+        yield
+    else:
+        # Named locks belong to the server, not to one of its databases.
+        name = {"name": f"{_LOCK}.{connection.engine.url.database}"[:64]}
+        wait = {**name, "seconds": _LOCK_SECONDS}
+        if connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), wait).scalar_one() != 1:
             raise ControlUnavailable("another upgrade of the control store is taking too long")
-    yield
-    if dialect not in ("postgresql", "sqlite"):
-        connection.execute(text("SELECT RELEASE_LOCK(:key)"), {"key": f"landfall-{_LOCK}"})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)

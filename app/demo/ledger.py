@@ -62,7 +62,7 @@ class Ledger:
     def show(self, console: Console) -> None:
         """Print the closing table, and below it what failed."""
         table = Table(title="What was sent, what was answered, and what was found stored")
-        table.add_column("step")
+        table.add_column("step", no_wrap=True)
         table.add_column("sent", justify="right")
         table.add_column("answers")
         table.add_column("checks held", justify="right")

@@ -54,11 +54,12 @@ def _replay(settings: Settings, wire: Wire, console: Console, keep: bool) -> int
         with _integration(control, suffix) as integration:
             secret = control.add_secret(integration.id).value
             provider = Provider(wire, ledger, _authorization(wire, ledger, integration, secret, settings))
-            _tell(Story(provider, ledger, suffix), ledger, console, keep)
+            story = Story(provider, ledger, suffix)
+            _tell(story, ledger, console, keep)
         ledger.begin("revoked integration")
         provider.get("/Users", wanted=(401,))
     ledger.show(console)
-    _conclude(ledger, console, suffix, keep)
+    _conclude(ledger, console, story, keep)
     return 1 if ledger.failures else 0
 
 
@@ -109,13 +110,14 @@ def _take(step: Step, ledger: Ledger, progress: Progress, pool: ThreadPoolExecut
         progress.advance(shown)
 
 
-def _conclude(ledger: Ledger, console: Console, suffix: str, keep: bool) -> None:
+def _conclude(ledger: Ledger, console: Console, story: Story, keep: bool) -> None:
     if ledger.failures:
-        console.print(f"{len(ledger.failures)} answers were not as the identity provider needs them.", style="red")
+        console.print(f"{len(ledger.failures)} things were not as the identity provider needs them.", style="red")
     else:
-        console.print("Everything was answered as the identity provider needs it, and is stored as it was sent.")
+        console.print("Everything was answered as the identity provider needs it, and stored as it was sent:")
+    console.print(f"{story.outcome} at the end of the last cycle.", highlight=False)
     if keep:
-        console.print(f"Its users and groups are kept: their names hold {suffix}.", highlight=False)
+        console.print(f"They are kept: their names hold {story.suffix}.", highlight=False)
     else:
-        console.print("Its users and groups are removed again; with --keep they stay.", highlight=False)
-    console.print("Its integration is revoked.")
+        console.print("They are removed again; with --keep they stay.", highlight=False)
+    console.print("The integration of this replay is revoked.")

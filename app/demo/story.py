@@ -45,7 +45,7 @@ class Story:
     def __init__(self, provider: Provider, ledger: Ledger, suffix: str) -> None:
         self._provider = provider
         self._ledger = ledger
-        self._suffix = suffix
+        self.suffix = suffix
         self.people = invent_people(suffix)
         self.teams = invent_teams(suffix, self.people)
 
@@ -72,6 +72,12 @@ class Story:
         resources = chain(map(group_path, filter(_known, self.teams)), map(user_path, filter(_known, self.people)))
         return Step("clean up", lambda: [partial(self._remove, path) for path in resources])
 
+    @property
+    def outcome(self) -> str:
+        """What should be stored now."""
+        users, members = len(list(filter(_known, self.people))), sum(len(team.members) for team in self.teams)
+        return f"{users} users, {len(self.teams)} groups and {members} memberships"
+
     def _test_connection(self) -> None:
         absent = str(uuid.uuid4())
         self._ledger.check(not self._provider.match_user("userName", absent), "a random user was found")
@@ -85,7 +91,7 @@ class Story:
         self._ledger.check(not found, f"{person.name} was there before")
         person.id = self._created("/Users", wording.user_document(person))
         again = self._provider.match_user("userName", person.name.upper())
-        self._ledger.check([u["id"] for u in again] == [person.id], f"{person.name} is not found in capitals")
+        self._ledger.check([u.get("id") for u in again] == [person.id], f"{person.name} is not found in capitals")
 
     def _provision_team(self, team: Team) -> None:
         self._ledger.check(not self._provider.match_group(team.name), f"{team.name} was there before")
@@ -124,7 +130,7 @@ class Story:
             "displayName": full_name,
             "name.familyName": family,
             "name.formatted": full_name,
-            WORK_MAIL: f"married.{number}.{style.name.lower()}.{self._suffix}@{DOMAIN}",
+            WORK_MAIL: f"married.{number}.{style.name.lower()}.{self.suffix}@{DOMAIN}",
             MOBILE: f"4795{220000 + number}",
             OFFICE: f"D-{200 + number}",
             f"{ENTERPRISE}:department": "Port Control",
@@ -144,7 +150,7 @@ class Story:
             person.active = active
             # Someone who is disabled is found all the same, and stays a member.
             found = self._provider.match_user("userName", person.name)
-            self._ledger.check([u["id"] for u in found] == [person.id], f"{person.name} is not found")
+            self._ledger.check([u.get("id") for u in found] == [person.id], f"{person.name} is not found")
             self._read_user(person)
 
     def _rename(self, team: Team, style: Style) -> None:
@@ -152,7 +158,7 @@ class Story:
         self._change_members(team, *wording.attribute_changes(style, {"displayName": team.name}, {"displayName": ""}))
         self._ledger.check(not self._provider.match_group(before), f"{before} is found after its renaming")
         found = self._provider.match_group(team.name)
-        self._ledger.check([g["id"] for g in found] == [team.id], f"{team.name} is not found after its renaming")
+        self._ledger.check([g.get("id") for g in found] == [team.id], f"{team.name} is not found after its renaming")
 
     def _crowd(self) -> list[Task]:
         """Everyone joins the last team, or leaves it, at the same time."""
@@ -195,13 +201,13 @@ class Story:
 
     def _read_membership(self, person: Person) -> None:
         document = self._read_user(person)
-        stored = {group["value"] for group in document.get("groups", ())}
+        stored = {group.get("value") for group in document.get("groups", ())}
         wanted = {team.id for team in self.teams if person in team.members}
         self._ledger.check(stored == wanted, f"{person.name}: is in {len(stored)} groups and not {len(wanted)}")
 
     def _read_group(self, team: Team) -> None:
         document = self._provider.get(group_path(team)).document
-        stored = {member["value"] for member in document.get("members", ())}
+        stored = {member.get("value") for member in document.get("members", ())}
         wanted = {person.id for person in team.members}
         missing, foreign = len(wanted - stored), len(stored - wanted)
         self._ledger.check(stored == wanted, f"{team.name}: {missing} members are missing, {foreign} should not be")

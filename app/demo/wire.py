@@ -53,7 +53,7 @@ class Wire:
             content = response.read()
         except (OSError, HTTPException) as error:
             connection.close()
-            return Answer(0, fault=str(error) or type(error).__name__)
+            return Answer(0, fault=getattr(error, "strerror", None) or str(error) or type(error).__name__)
         received = {name.lower(): value for name, value in response.getheaders()}
         media_type = received.get("content-type", "").partition(";")[0].strip()
         return Answer(response.status, media_type, _document(content), received)

@@ -64,10 +64,10 @@ class Resources:
         """The new resource (section 3.3). Raises Duplicate, UnknownReference, RejectedValue."""
         resource_type = self._registry.type(kind)
         names = (*draft.values, *draft.relations)
+        view = self._representations.of(resource_type, shown, frozenset(draft.values))
         with recorded(self._journal, Write(actor, "create", kind, attributes=names)) as write:
             resource = self._backend.create(kind, draft)
             write.id = resource.id
-        view = self._representations.of(resource_type, shown, frozenset(draft.values))
         if self._needs_lookup(resource_type, view.projection, draft.values):
             resource = self._backend.get(kind, resource.id, view.projection.want)
         return self._answer(resource, view, inverse=False)
@@ -124,7 +124,8 @@ class Resources:
         write: Write,
     ) -> Answer:
         kind = resource_type.name
-        view = self._representations.of(resource_type, shown, planned.touches) if shown is not None else None
+        written = planned.touches.union(planned.blind or ())
+        view = self._representations.of(resource_type, shown, written) if shown is not None else None
         planned = self._resolved(kind, id, planned)
         if planned.blind is not None and not conditions.given:
             stamp = self._backend.update(kind, id, Change(planned.blind, planned.deltas))

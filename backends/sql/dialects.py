@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,10 +29,13 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`begin` starts a transaction that may write. `contains(text, part)` and `ends(text, part, length)` compare
-    exactly, by code point, `text_of` is the text of a number. `session` are statements for each new connection and
-    `arguments` what the driver is given. `connect` makes the connection, where the driver's own way will not do.
-    `single_writer`: only one transaction at a time can write."""
+    """What one kind of database needs.
+
+    `begin` starts a transaction that may write. `contains(text, part)` is above 0 where the text has the part,
+    `ends(text, length)` are its last characters, `text_of` is the text of a number. `session` are statements for each
+    new connection, `arguments` what the driver is given. `connect` makes the connection, where the driver's own way
+    will not do. `single_writer`: only one transaction at a time can write.
+    """
 
     name: str
     begin: str
@@ -122,13 +129,24 @@ def of(url: URL) -> Dialect:
 
 
 def make_file(url: URL) -> None:
-    """Afterwards the file of a SQLite database exists and only its owner can read it; others are left alone.
-
-    Its journal files get the same mode from SQLite. A directory that is missing is reported when it is opened.
+    """Afterwards the file of a SQLite database exists in write-ahead mode and only its owner can read it; a file that
+    was there is left alone, and so are other databases. What can't be done is reported when the file is opened.
     """
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return
+    path = Path(url.database)
     try:
-        os.close(os.open(url.database, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        path.absolute().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return
+    try:
+        # Of several processes that start at once one makes the file: two can't turn on write-ahead logging.
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    except (OSError, sqlite3.Error):
+        return
+    finally:
+        os.close(directory)

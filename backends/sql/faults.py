@@ -84,11 +84,9 @@ def code_of(error: DBAPIError) -> Code:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorname", None)
-    state: str | None = getattr(cause, "sqlstate", None)
-    if state is not None:
-        return state
     first = cause.args[0] if cause is not None and cause.args else None
-    return first if isinstance(first, int) else None
+    # PyMySQL gives both; the SQLSTATE is the less exact.
+    return first if isinstance(first, int) else getattr(cause, "sqlstate", None)
 
 
 def is_contention(error: DBAPIError) -> bool:

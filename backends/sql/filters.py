@@ -304,9 +304,16 @@ def _in(source: FromClause, column: ColumnElement[Any]) -> ColumnElement[Any]:
     return found
 
 
+class _Closed(Grouping[bool]):
+    """Brackets that stay: the library would put the terms of an ordinary group beside those around it."""
+
+    inherit_cache = True
+    operator = None
+
+
 def _joined(join: Callable[..., ColumnElement[bool]], terms: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     if len(terms) <= _WIDEST:
         return join(*terms)
     size = -(-len(terms) // _WIDEST)
     groups = [_joined(join, terms[start : start + size]) for start in range(0, len(terms), size)]
-    return join(*(Grouping(group) for group in groups))
+    return join(*(_Closed(group) for group in groups))

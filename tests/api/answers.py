@@ -8,21 +8,10 @@ from typing import Any
 import httpx
 
 from tests.api.schemas import VECTORS
-from tests.support.service import ERROR, USER, Client
+from tests.support.service import USER, Client
 
 VECTOR: str = VECTORS["seed"]["extensionSchemas"][0]["id"]
 """The URI of the vectors' extension: level (integer), score (decimal), badge (case exact), remote, hired, tags."""
-
-
-def assert_refused(response: httpx.Response, status: int, scim_type: str | None = None) -> str:
-    """The response is a SCIM error of that status and scimType; its detail."""
-    assert response.status_code == status, response.text
-    assert response.headers["Content-Type"] == "application/scim+json"
-    body = response.json()
-    assert body["schemas"] == [ERROR]
-    assert body["status"] == str(status)
-    assert body.get("scimType") == scim_type, body
-    return str(body["detail"])
 
 
 def taken(response: httpx.Response, status: int = 200) -> dict[str, Any]:

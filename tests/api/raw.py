@@ -46,12 +46,15 @@ def send(
 ) -> Answer:
     """Send one request on a connection of its own to the host of `base` and wait for the whole answer.
 
-    `target` is relative to the path of `base` unless it starts with that path. `length` is the Content-Length: empty for
-    the true one, None for no such header. Fails when nothing comes back for half a minute.
+    `target` follows the path of `base`. `length` is the Content-Length: empty for the true one, None for no header.
+    Fails when nothing comes back for half a minute.
     """
     parts = urlsplit(base)
     line = target.encode("ascii") if isinstance(target, str) else target
-    lines = [method.encode("ascii") + b" " + parts.path.encode() + line + b" HTTP/1.1", b"Host: " + parts.netloc.encode()]
+    lines = [
+        method.encode("ascii") + b" " + parts.path.encode() + line + b" HTTP/1.1",
+        b"Host: " + parts.netloc.encode(),
+    ]
     lines += [name.encode("ascii") + b": " + _octets(value) for name, value in headers]
     if length is not None and (body or length):
         lines.append(b"Content-Length: " + (length or str(len(body))).encode("ascii"))

@@ -166,7 +166,16 @@ def test_a_path_that_is_no_text_is_invalid_path(client: Client, name: str, path:
 @pytest.mark.req("P-3.5.2-07", "P-3.12-13")
 @pytest.mark.parametrize(
     "filter",
-    ["type", "type eq", 'type is "work"', "type eq work", 'type eq "work', 'primary gt "x"', "(type pr", "type pr][value pr"],
+    [
+        "type",
+        "type eq",
+        'type is "work"',
+        "type eq work",
+        'type eq "work',
+        'primary gt "x"',
+        "(type pr",
+        "type pr][value pr",
+    ],
 )
 def test_a_malformed_filter_in_a_path_is_invalid_filter(client: Client, name: str, filter: str) -> None:
     target = new_user(client, name, emails=[WORK])
@@ -211,7 +220,11 @@ def test_a_path_to_an_undefined_attribute_is_refused(client: Client, name: str, 
         ('emails[type eq "work"].value', "new@tern.example", {"emails": [{**WORK, "value": "new@tern.example"}]}),
         ('EMAILS[TYPE EQ "WORK"].VALUE', "new@tern.example", {"emails": [{**WORK, "value": "new@tern.example"}]}),
         (f'{USER}:emails[type eq "work"].display', "Office", {"emails": [{**WORK, "display": "Office"}]}),
-        ('emails[type eq "work" and primary eq true]', {"value": "z@z.example"}, {"emails": [{"value": "z@z.example"}]}),
+        (
+            'emails[type eq "work" and primary eq true]',
+            {"value": "z@z.example"},
+            {"emails": [{"value": "z@z.example"}]},
+        ),
         ('emails[not (type eq "home")].display', "Office", {"emails": [{**WORK, "display": "Office"}]}),
     ],
 )
@@ -392,9 +405,7 @@ def test_what_the_store_refuses_undoes_everything(client: Client, name: str) -> 
         op("add", 'emails[type eq "other"]', {"primary": True}),
     ],
 )
-def test_a_new_primary_value_takes_it_from_the_others(
-    client: Client, name: str, operation: Mapping[str, Any]
-) -> None:
+def test_a_new_primary_value_takes_it_from_the_others(client: Client, name: str, operation: Mapping[str, Any]) -> None:
     target = new_user(client, name, emails=[WORK, {"value": "o@tern.example", "type": "other"}])
     emails = changed(client, target, operation)["emails"]
     assert [e["value"] for e in emails if e.get("primary")] != [WORK["value"]]
@@ -579,7 +590,9 @@ def test_add_through_a_value_path_without_match_creates_the_value(client: Client
     after = changed(client, target, op("add", 'emails[type eq "work"].value', "new@tern.example"))
     assert after["emails"] == [HOME, {"type": "work", "value": "new@tern.example"}]
     with unchanged(client, target):
-        refused(client.change(target, op("add", 'emails[type ne "work" and type ne "home"].value', "x")), 400, "noTarget")
+        refused(
+            client.change(target, op("add", 'emails[type ne "work" and type ne "home"].value', "x")), 400, "noTarget"
+        )
 
 
 # --- remove ---
@@ -616,7 +629,9 @@ def test_remove_without_filter_takes_all_values(client: Client, name: str) -> No
 def test_remove_with_filter_takes_the_matches(client: Client, name: str) -> None:
     second = {"value": "mira2@tern.example", "type": "work"}
     target = new_user(client, name, emails=[WORK, second, HOME])
-    after = changed(client, target, op("remove", 'emails[type eq "work" and value ew "tern.example" and primary ne true]'))
+    after = changed(
+        client, target, op("remove", 'emails[type eq "work" and value ew "tern.example" and primary ne true]')
+    )
     assert after["emails"] == [WORK, HOME]
     assert changed(client, target, op("remove", 'emails[type eq "work"]'))["emails"] == [HOME]
     assert "emails" not in changed(client, target, op("remove", 'emails[type eq "home"]'))
@@ -717,7 +732,9 @@ def test_replace_of_several_selected_records_leaves_one_of_equal_ones(client: Cl
 
 
 @pytest.mark.req("P-3.5.2.3-07", "P-3.12-19")
-@pytest.mark.parametrize("path", ['emails[type eq "work"]', 'emails[type eq "work"].value', 'emails[type co "z"].value'])
+@pytest.mark.parametrize(
+    "path", ['emails[type eq "work"]', 'emails[type eq "work"].value', 'emails[type co "z"].value']
+)
 def test_replace_through_a_value_path_without_match_has_no_target(client: Client, name: str, path: str) -> None:
     target = new_user(client, name, emails=[HOME])
     value = {"value": "x@tern.example"} if path.endswith("]") else "x@tern.example"

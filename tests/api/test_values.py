@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.answers import VECTOR, assert_refused, own, post_user, published, taken
+from tests.api.answers import VECTOR, own, post_user, published, taken
+from tests.api.expect import refused
 from tests.support.service import ENTERPRISE, GROUP, SCIM_JSON, USER, Client
 
 
@@ -26,7 +27,7 @@ from tests.support.service import ENTERPRISE, GROUP, SCIM_JSON, USER, Client
 )
 def test_a_multi_valued_attribute_is_a_list(attributes: dict[str, Any], client: Client, name: str) -> None:
     """An object or a text in place of a list, and elements of the wrong kind, are refused."""
-    assert_refused(post_user(client, name, **attributes), 400, "invalidValue")
+    refused(post_user(client, name, **attributes), 400, "invalidValue")
     assert client.found("/Users", f'userName eq "{name}"') == set()
 
 
@@ -43,10 +44,10 @@ def test_lists_of_texts_and_of_objects_come_back(client: Client, name: str) -> N
 def test_at_most_one_value_is_primary(client: Client, name: str) -> None:
     """Two primary values in one request are refused on create and replace; a response never has two."""
     two = [{"value": f"{i}@tern.example", "primary": True} for i in range(2)]
-    assert_refused(post_user(client, name, emails=two), 400, "invalidValue")
+    refused(post_user(client, name, emails=two), 400, "invalidValue")
     user = client.user(name, emails=two[:1])
     body = {"schemas": [USER], "userName": name, "emails": two}
-    assert_refused(client.put(f"/Users/{user['id']}", json=body), 400, "invalidValue")
+    refused(client.put(f"/Users/{user['id']}", json=body), 400, "invalidValue")
     added = client.change(f"/Users/{user['id']}", {"op": "add", "path": "emails", "value": two[1:]})
     assert [e["value"] for e in taken(added)["emails"] if e.get("primary")] == ["1@tern.example"]
 
@@ -74,7 +75,7 @@ def test_display_behaves_as_it_is_published(client: Client, name: str) -> None:
     assert display["mutability"] == "readOnly"
     group = client.group(f"Crew of {name}", user["id"])
     change = {"op": "replace", "path": f'members[value eq "{user["id"]}"].display', "value": "other"}
-    assert_refused(client.change(f"/Groups/{group['id']}", change), 400, "mutability")
+    refused(client.change(f"/Groups/{group['id']}", change), 400, "mutability")
 
 
 @pytest.mark.req("S-2.4-06", "S-2.4-07")
@@ -162,8 +163,8 @@ def test_assigning_nothing_unassigns(nothing: object, client: Client, name: str)
 @pytest.mark.parametrize("nothing", [None, [], ""])
 def test_a_required_attribute_can_not_be_emptied(nothing: object, client: Client, name: str) -> None:
     """null, an empty list and an empty text for userName are as bad as leaving it out."""
-    assert_refused(client.create("/Users", {"schemas": [USER], "userName": nothing}), 400, "invalidValue")
+    refused(client.create("/Users", {"schemas": [USER], "userName": nothing}), 400, "invalidValue")
     user = client.user(name)
     body = {"schemas": [USER], "userName": nothing}
-    assert_refused(client.put(f"/Users/{user['id']}", json=body), 400, "invalidValue")
+    refused(client.put(f"/Users/{user['id']}", json=body), 400, "invalidValue")
     assert taken(client.get(f"/Users/{user['id']}"))["userName"] == name

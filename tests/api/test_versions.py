@@ -122,10 +122,9 @@ def test_a_visible_change_changes_the_tag_once(client: Client, user: str, name: 
 
 @pytest.mark.req("P-3.14-06")
 def test_a_version_never_comes_back(client: Client, user: str) -> None:
-    tags = [tag_of(client, user)]
-    for value in ("a", "b", "a", "b"):
-        tags.append(client.change(user, {"op": "replace", "path": "title", "value": value}).headers["ETag"])
-    assert len(set(tags)) == len(tags)
+    changes = [{"op": "replace", "path": "title", "value": value} for value in ("a", "b", "a", "b")]
+    tags = {tag_of(client, user), *(client.change(user, change).headers["ETag"] for change in changes)}
+    assert len(tags) == 5
 
 
 @pytest.mark.req("P-3.14-06")
@@ -180,7 +179,10 @@ def test_if_match_in_two_header_lines_is_one_list(client: Client, user: str, met
     tag = tag_of(client, user)
     body = {"schemas": [PATCH_OP], "Operations": []} if method == "PATCH" else {"schemas": [USER], "userName": "two"}
     response = client.request(
-        method, user, json=body if method in ("PUT", "PATCH") else None, headers=[("If-Match", STALE), ("If-Match", tag)]
+        method,
+        user,
+        json=body if method in ("PUT", "PATCH") else None,
+        headers=[("If-Match", STALE), ("If-Match", tag)],
     )
     assert response.status_code in (200, 204)
 
@@ -289,7 +291,7 @@ def test_dates_count_whole_seconds(client: Client, user: str) -> None:
 
 
 @pytest.mark.req("H-13.2.2-01", "H-13.1.3-01", "H-13.1.4-01")
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 @pytest.mark.parametrize("if_match", ["current", "stale", None])
 @pytest.mark.parametrize("if_unmodified_since", [PAST, FUTURE, None])
 @pytest.mark.parametrize("if_none_match", ["current", "stale", None])
@@ -331,9 +333,7 @@ def _decided(method: str, im: str | None, ius: str | None, inm: str | None, ims:
 @pytest.mark.req("H-13.2.1-01")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("header", [{"If-Match": STALE}, {"If-Match": "*"}, {"If-None-Match": "*"}])
-def test_a_missing_resource_is_404_whatever_the_conditions(
-    client: Client, method: str, header: dict[str, str]
-) -> None:
+def test_a_missing_resource_is_404_whatever_the_conditions(client: Client, method: str, header: dict[str, str]) -> None:
     path = "/Users/6b0c4a0e-0000-4000-8000-000000000000"
     response = request(client, method, path, **{k.replace("-", "_"): v for k, v in header.items()})
     assert response.status_code == 404

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import httpx
 from flask import Flask, Response, jsonify, request
@@ -79,11 +80,24 @@ def make_app(settings: Settings, control: ControlStore, clock: Clock) -> Flask:
     def unavailable(error: ControlUnavailable) -> Response:
         return Response(status=503, headers={"Retry-After": str(error.retry_after)})
 
+    app.wsgi_app = _Proxied(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
+class _Proxied:
+    """Lets a test say from where and over what a request came, as a trusted proxy would."""
+
+    def __init__(self, inner: WSGIApplication) -> None:
+        self._inner = inner
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["REMOTE_ADDR"] = environ.get("HTTP_X_TEST_PEER", environ["REMOTE_ADDR"])
+        environ["wsgi.url_scheme"] = environ.get("HTTP_X_TEST_SCHEME", environ["wsgi.url_scheme"])
+        return self._inner(environ, start_response)
+
+
 def _guarded(guard: Guard) -> Response:
-    guard.require_secure(request.scheme, request.headers.get("X-Test-Peer", request.remote_addr))
+    guard.require_secure(request.scheme, request.remote_addr)
     other = "access_token" in request.args or "access_token" in request.form
     principal = guard.authenticate(request.headers.get("Authorization"), other_token=other)
     if request.method == "POST":
@@ -108,7 +122,8 @@ def running(settings: Settings, control: ControlStore, clock: Clock) -> Iterator
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}") as http:
+        # There is no TLS here, and loading the certificates of the system takes longer than most tests.
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", verify=False) as http:
             yield Service(settings, control, http)
     finally:
         server.shutdown()

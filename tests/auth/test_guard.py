@@ -23,6 +23,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from app.auth.challenge import bearer_challenge
 from app.auth.errors import InsufficientScope, InvalidToken
+from app.auth.keys import parse_key
 from app.control import Access, ControlStore, CredentialKind
 from config.settings import Settings
 from tests.auth.conftest import PUBLIC_URL, NewClient
@@ -53,7 +54,7 @@ class Forger:
 
     def __init__(self, control: ControlStore, clock: Clock, client: Client) -> None:
         stored = control.signing_keys()[0]
-        self.key = RSAKey.import_key(stored.private_pem, {"kid": stored.kid})
+        self.key = parse_key(stored)
         self.header: dict[str, Any] = {"alg": "RS256", "typ": "at+jwt", "kid": stored.kid}
         now = int(clock())
         self.claims: dict[str, Any] = {
@@ -191,7 +192,7 @@ def test_another_issuer_is_refused(service: Service, forger: Forger, iss: Any) -
     assert_invalid_token(service.get(forger.sign(iss=iss)))
 
 
-@pytest.mark.req("J-9068-4-03", "J-9068-4-06", "J-8725-3.9-01")
+@pytest.mark.req("J-9068-4-03", "J-9068-4-06", "J-8725-3.9-01", "P-7.3-01", "P-2.1-01")
 @pytest.mark.parametrize(
     "aud", [PUBLIC_URL, f"{PUBLIC_URL}/scim/v2/", "", [], ["x"], None, {f"{PUBLIC_URL}/scim/v2": 1}, ...]
 )
@@ -230,19 +231,19 @@ def test_a_token_of_the_future_is_refused(service: Service, forger: Forger, cloc
         assert service.get(forger.sign(**{claim: int(clock()) + 30})).status_code == 200
 
 
-@pytest.mark.req("J-9068-4-04", "J-9068-4-06")
+@pytest.mark.req("J-9068-4-04", "J-9068-4-06", "P-7.3-01", "P-2.1-01")
 def test_only_our_algorithm_and_our_key(service: Service, forger: Forger) -> None:
     public_pem = forger.key.as_pem(private=False)
     confused = OctKey.import_key(base64.b64encode(public_pem), {"kid": forger.header["kid"]})
     stranger = RSAKey.generate_key(2048, {"kid": forger.header["kid"]})
     parts = ({**forger.header, "alg": "none"}, forger.claims)
     unsigned = ".".join(_segment(json.dumps(part).encode()) for part in parts)
-    same_key = {**forger.header, "alg": "PS256"}
+    same_key = RSAKey.import_key(forger.key.as_pem(private=True), {"kid": forger.header["kid"]})
     forged = [
         f"{unsigned}.",
         jwt.encode({**forger.header, "alg": "HS256"}, forger.claims, confused, algorithms=["HS256"]),
         jwt.encode(forger.header, forger.claims, stranger, algorithms=["RS256"]),
-        jwt.encode(same_key, forger.claims, forger.key, algorithms=["PS256"]),
+        jwt.encode({**forger.header, "alg": "PS256"}, forger.claims, same_key, algorithms=["PS256"]),
         forger.sign()[:-6] + "AAAAAA",
     ]
     for token in forged:
@@ -267,7 +268,7 @@ def test_keys_named_in_the_header_are_not_fetched(service: Service, forger: Forg
     assert_invalid_token(service.get(forger.sign(header)))
 
 
-@pytest.mark.req("J-8725-3.8-01")
+@pytest.mark.req("J-8725-3.8-01", "P-7.3-01", "P-2.1-01")
 def test_the_key_of_another_issuer_is_no_key(
     service: Service, start: Callable[..., Service], settings: Settings, full: Client
 ) -> None:
@@ -370,13 +371,29 @@ def test_a_challenge_holds_only_allowed_characters() -> None:
     assert bearer_challenge(METADATA, InsufficientScope("scim.write")).count('scope="') == 1
 
 
-@pytest.mark.req("P-7.2-01", "B-5.3-01")
-def test_plain_http_from_elsewhere_is_refused(service: Service, full: Client) -> None:
+@pytest.mark.req("P-7.2-01", "B-5.3-01", "G-3.2-01", "P-7.4-01")
+@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::7", "nonsense"])
+def test_plain_http_from_elsewhere_is_refused(service: Service, full: Client, peer: str) -> None:
     token = service.fetch_token(full)
-    for peer in ("192.0.2.7", "2001:db8::7", "nonsense"):
-        assert service.get(token, **{"X-Test-Peer": peer}).status_code == 403
-    for peer in ("127.0.0.1", "::1", ""):
-        assert service.get(token, **{"X-Test-Peer": peer}).status_code == 200
+    plain = {"X-Test-Peer": peer}
+    assert service.get(token, **plain).status_code == 403
+    assert service.get(token, **plain, **{"X-Test-Scheme": "https"}).status_code == 200
+    for path, form in (("/oauth/token", FORM), ("/oauth/revoke", {"token": token})):
+        answer = service.http.post(path, data=form, auth=full.basic, headers=plain)
+        assert (answer.status_code, answer.json()["error"]) == (403, "invalid_request")
+    assert service.get(token).status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", ""])
+def test_plain_http_from_this_machine_is_accepted(service: Service, full: Client, peer: str) -> None:
+    assert service.get(service.fetch_token(full), **{"X-Test-Peer": peer}).status_code == 200
+
+
+def test_plain_http_where_the_operator_publishes_it(
+    start: Callable[..., Service], settings: Settings, full: Client
+) -> None:
+    service = start(replace(settings, public_url="http://scim.example"))
+    assert service.get(service.fetch_token(full), **{"X-Test-Peer": "192.0.2.7"}).status_code == 200
 
 
 @pytest.mark.req("B-5.3-01", "P-7.5.2-02", "B-2.3-01")

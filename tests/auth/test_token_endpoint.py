@@ -212,6 +212,16 @@ def test_guessing_is_throttled_by_client_and_address(service: Service, full: Cli
 
 
 @pytest.mark.req("G-2.3.1-03")
+def test_a_guesser_elsewhere_does_not_lock_out_the_client(service: Service, full: Client) -> None:
+    guesser = {"X-Test-Peer": "192.0.2.7", "X-Test-Scheme": "https"}
+    for _ in range(21):
+        service.http.post("/oauth/token", data=FORM, auth=(full.id, "wrong"), headers=guesser)
+    blocked = service.http.post("/oauth/token", data=FORM, auth=full.basic, headers=guesser)
+    assert blocked.status_code == 429
+    assert service.http.post("/oauth/token", data=FORM, auth=full.basic).status_code == 200
+
+
+@pytest.mark.req("G-2.3.1-03")
 def test_the_limit_is_configurable_and_success_does_not_count(
     start: Callable[..., Service], settings: Settings, full: Client
 ) -> None:

@@ -33,10 +33,11 @@ class Connection:
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
             received += self._receive()
-        body = received[end + 4 :]
-        for _ in iter(lambda: len(body) < _length(received[: end + 2]), False):
-            body += self._receive()
-        status = int(received[9:12])
+        status, body = int(received[9:12]), received[end + 4 :]
+        missing = _length(received[: end + 2]) - len(body)
+        while missing > 0:
+            part = self._receive()
+            body, missing = body + part, missing - len(part)
         if status != wanted:
             raise Unexpected(f"{request[:200]!r} was answered {status}: {body[:500]!r}")
         return body

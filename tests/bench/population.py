@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,8 +37,6 @@ def prepare(home: Path, sql_url: str) -> tuple[str, str]:
 
 def populate(port: int, token: str) -> Population:
     """Users and groups, created over HTTP."""
-    import json
-
     connection = Connection(port)
 
     def created(endpoint: str, document: dict[str, Any]) -> dict[str, Any]:

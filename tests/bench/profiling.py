@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import cProfile
 import io
+import json
 import pstats
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from app.control import ControlStore
 from app.factory import create_app
 from config.settings import LogSettings, Settings
 from tests.bench.cases import Case, Population, group_document, user_document
+from tests.bench.load import make_request
 from tests.bench.population import GROUPS, USERS, prepare
 
 # The first pattern that a file name or a built-in's description holds decides.
@@ -44,7 +47,7 @@ def profile(case: Case, requests: int) -> list[tuple[str, float]]:
         prepared = [_environ(raw) for raw in case.make(known, 2 * requests)]
         for environ in prepared[:requests]:
             _call(app.wsgi_app, environ, case.wanted)
-        profiler = cProfile.Profile()
+        profiler = cProfile.Profile(time.process_time)
         profiler.enable()
         for environ in prepared[requests:]:
             _call(app.wsgi_app, environ, case.wanted)
@@ -73,10 +76,6 @@ def _layer(function: tuple[str, int, str]) -> str | None:
 
 
 def _populate(wsgi: Any, home: Path) -> Population:
-    import json
-
-    from tests.bench.load import make_request
-
     control = ControlStore(f"sqlite:///{home / 'control.db'}")
     token = control.add_bearer(control.find_integration("bench").id, None).value
     control.close()

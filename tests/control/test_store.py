@@ -139,11 +139,15 @@ def test_credentials_end_when_they_expire(store: ControlStore, clock: Clock) -> 
 def test_revoking_a_credential_leaves_the_others(store: ControlStore) -> None:
     integration = store.create_integration("entra", Access.FULL)
     first, second = store.add_secret(integration.id), store.add_secret(integration.id)
-    store.revoke_credential(first.credential.id)
+    other = store.create_integration("other", Access.FULL)
+    with pytest.raises(UnknownCredential):
+        store.revoke_credential(other.id, first.credential.id)
+    assert store.verify_secret(integration.id, first.value) == integration
+    store.revoke_credential(integration.id, first.credential.id)
     assert store.verify_secret(integration.id, first.value) is None
     assert store.verify_secret(integration.id, second.value) == integration
     with pytest.raises(UnknownCredential):
-        store.revoke_credential(first.credential.id)
+        store.revoke_credential(integration.id, first.credential.id)
 
 
 def test_revoking_an_integration_ends_all_its_credentials(store: ControlStore) -> None:
@@ -217,7 +221,7 @@ def test_the_generation_grows_with_every_decisive_change_of_any_process(open_sto
     assert grown()
     writer.set_access(integration.id, Access.READ_ONLY)
     assert grown()
-    writer.revoke_credential(secret.credential.id)
+    writer.revoke_credential(integration.id, secret.credential.id)
     assert grown()
     writer.revoke_token("jti", 2_000_000_000)
     assert grown()

@@ -1,0 +1,63 @@
+"""Tables for people, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_WIDTH_OF_A_PIPE = 200
+
+
+def json_option(function: _Function) -> _Function:
+    """The option that every command has that shows something."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def show_json(content: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print a table; without rows print the sentence `empty`."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    if table.row_count:
+        make_console().print(table)
+    else:
+        click.echo(empty)
+
+
+def show_fields(fields: Iterable[tuple[str, str]], console: Console | None = None) -> None:
+    """Print names and values, one pair on a line that is never broken, so that a value can be copied."""
+    console = console or make_console()
+    pairs = list(fields)
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        line = Text.assemble("  ", (f"{name:<{width}}", "bold"), "  ", value)
+        console.print(line, soft_wrap=True)
+
+
+def make_console() -> Console:
+    """A console as wide as the terminal, or wide enough for a table in a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_PIPE)
+
+
+def moment(time: datetime | None, never: str = "") -> str:
+    """A time for people, in UTC."""
+    return never if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def stamp(time: datetime | None) -> str | None:
+    """A time for scripts (RFC 3339)."""
+    return None if time is None else time.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Migrations of the tables of users and groups, run by `backends.sql.upgrade`."""

@@ -1,0 +1,177 @@
+"""`landfall` before and beside the running service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.control import Access, ControlStore
+from tests.cli.conftest import Landfall
+
+
+def store_of(landfall: Landfall) -> ControlStore:
+    return ControlStore(f"sqlite:///{landfall.home / 'control.db'}")
+
+
+def test_an_integration_is_created_before_the_first_start(landfall: Landfall) -> None:
+    created = landfall.json("integration", "create", "Entra ID", "--access", "full", "--bearer")
+    assert created["tenant_url"] == "http://127.0.0.1:8000/scim/v2"
+    assert created["token_endpoint"] == "http://127.0.0.1:8000/oauth/token"
+    assert (created["name"], created["access"], created["dialect"]) == ("Entra ID", "full", "rfc")
+    assert created["client_secret_expires_at"] is None
+    assert created["bearer_token_expires_at"] is not None
+    store = store_of(landfall)
+    integration = store.verify_secret(created["client_id"], created["client_secret"])
+    grant = store.verify_bearer(created["bearer_token"])
+    store.close()
+    assert integration is not None
+    assert grant is not None
+    assert grant.integration == integration
+    assert integration.access is Access.FULL
+    assert landfall.home.stat().st_mode & 0o777 == 0o700
+    assert (landfall.home / "control.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_life_of_an_integration(landfall: Landfall) -> None:
+    created = landfall.json("integration", "create", "hr", "--access", "read-only", "--dialect", "entra")
+    assert "bearer_token" not in created
+    changed = landfall.json("integration", "set-access", "HR", "full")
+    assert (changed["client_id"], changed["access"]) == (created["client_id"], "full")
+    rotated = landfall.json("integration", "rotate", "hr", "--overlap-hours", "0", "--expires-days", "30")
+    assert rotated["client_secret"] != created["client_secret"]
+    assert rotated["client_secret_expires_at"] > rotated["previous_valid_until"]
+    store = store_of(landfall)
+    assert store.verify_secret(created["client_id"], created["client_secret"]) is None
+    assert store.verify_secret(created["client_id"], rotated["client_secret"]) is not None
+    shown = landfall.json("integration", "show", "hr")
+    assert [(item["kind"], item["live"]) for item in shown["credentials"]].count(("secret", True)) == 1
+    assert shown["dialect"] == "entra"
+    text = landfall.output("integration", "show", created["client_id"])
+    assert rotated["client_secret"][-4:] in text
+    assert rotated["client_secret"] not in text
+    (live,) = [item["id"] for item in shown["credentials"] if item["live"]]
+    landfall.output("integration", "revoke", "hr", "--credential", live)
+    assert store.verify_secret(created["client_id"], rotated["client_secret"]) is None
+    assert landfall.output("integration", "revoke", "hr") == "hr is revoked.\n"
+    store.close()
+    (listed,) = landfall.json("integration", "list")
+    assert listed["revoked_at"] is not None
+    assert "revoked" in landfall.output("integration", "list")
+
+
+def test_rotating_a_bearer_token_keeps_the_old_one_for_a_week(landfall: Landfall) -> None:
+    created = landfall.json("integration", "create", "hr", "--access", "full", "--bearer", "--expires-days", "0")
+    assert created["bearer_token_expires_at"] is None
+    rotated = landfall.json("integration", "rotate", "hr", "--bearer")
+    store = store_of(landfall)
+    old, new = (store.verify_bearer(item["bearer_token"]) for item in (created, rotated))
+    store.close()
+    assert old is not None
+    assert old.expires_at is not None
+    assert old.expires_at.isoformat().replace("+00:00", "Z") == rotated["previous_valid_until"]
+    assert new is not None
+
+
+def test_tables_show_what_people_need(landfall: Landfall) -> None:
+    assert "no integration yet" in landfall.output("integration", "list")
+    created = landfall.output("integration", "create", "Größe & [bold]Maß", "--access", "read-only")
+    assert "lfs_" in created
+    assert "http://127.0.0.1:8000/scim/v2" in created
+    listed = landfall.output("integration", "list")
+    assert "Größe & [bold]Maß" in listed
+    assert "read-only" in listed
+    assert "lfs_" not in listed
+    assert "ends at" in landfall.output("integration", "rotate", "Größe & [bold]Maß")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("integration", "show", "nobody"),
+        ("integration", "rotate", "nobody"),
+        ("integration", "revoke", "nobody"),
+        ("integration", "set-access", "nobody", "full"),
+    ],
+)
+def test_an_unknown_integration_is_one_clear_sentence(landfall: Landfall, arguments: tuple[str, ...]) -> None:
+    message = landfall.refusal(*arguments)
+    assert message.startswith("landfall: there is no integration 'nobody'")
+    assert message.count("\n") == 1
+
+
+def test_what_cannot_be_created_is_refused(landfall: Landfall) -> None:
+    create = ("integration", "create")
+    landfall.output(*create, "hr", "--access", "full")
+    assert "already called" in landfall.refusal(*create, "HR", "--access", "full")
+    assert "printable" in landfall.refusal(*create, " ", "--access", "full")
+    assert "--access" in landfall.refusal(*create, "new", status=2)
+    assert "read-only" in landfall.refusal(*create, "new", "--access", "admin", status=2)
+    assert "no live credential" in landfall.refusal("integration", "revoke", "hr", "--credential", "x")
+    assert len(landfall.json("integration", "list")) == 1
+
+
+def test_keys(landfall: Landfall) -> None:
+    assert landfall.json("keys", "list") == []
+    (first,) = landfall.json("keys", "rotate")
+    second, retired = landfall.json("keys", "rotate")
+    assert (retired["kid"], retired["signing"], second["signing"]) == (first["kid"], False, True)
+    listed = landfall.output("keys", "list")
+    assert second["kid"] in listed
+    assert "verifies until" in listed
+    assert "PRIVATE" not in listed
+
+
+def test_databases_are_upgraded_and_checked(landfall: Landfall) -> None:
+    before = landfall.run("check")
+    assert before.returncode == 1
+    assert "landfall db upgrade" in before.stdout
+    assert landfall.output("db", "upgrade") == "Both databases are up to date.\n"
+    assert landfall.output("db", "upgrade") == "Both databases are up to date.\n"
+    states = {finding["subject"]: finding["state"] for finding in landfall.json("check")}
+    assert states == {"configuration": "ok", "public_url": "ok", "control": "warning", "backend": "ok"}
+    landfall.output("keys", "rotate")
+    assert {finding["state"] for finding in landfall.json("check")} == {"ok"}
+    assert landfall.json("users", "list") == {"total": 0, "items": []}
+    assert landfall.json("groups", "list", "--count", "0") == {"total": 0, "items": []}
+    assert "nothing to show" in landfall.output("users", "list")
+
+
+def test_faults_of_the_configuration_are_named_all_at_once(landfall: Landfall) -> None:
+    faulty = {"LANDFALL_BIND": "nowhere", "LANDFALL_SERVER_WORKERS": "0"}
+    message = landfall.refusal("keys", "list", status=2, environ=faulty)
+    assert "bind" in message
+    assert "server.workers" in message
+    checked = landfall.run("check", **faulty)
+    assert checked.returncode == 1
+    assert "bind" in checked.stdout
+    assert "server.workers" in checked.stdout
+
+
+def test_a_configuration_file_is_named_by_an_option(landfall: Landfall, tmp_path: Path) -> None:
+    file = tmp_path / "landfall.toml"
+    file.write_text('public_url = "https://scim.example/t1"\n')
+    created = landfall.json("--config", str(file), "integration", "create", "hr", "--access", "full")
+    assert created["tenant_url"] == "https://scim.example/t1/scim/v2"
+    assert "cannot be read" in landfall.refusal("--config", str(tmp_path / "no.toml"), "keys", "list", status=2)
+
+
+def test_a_store_that_does_not_answer_is_one_clear_sentence(landfall: Landfall) -> None:
+    url = "postgresql://landfall:hidden-word@127.0.0.1:1/landfall"
+    message = landfall.refusal("integration", "list", environ={"LANDFALL_CONTROL_URL": url})
+    assert message.startswith("landfall: the control store is not available")
+    assert "hidden-word" not in message
+    landfall.home.write_text("in the way")
+    assert "cannot be used" in landfall.refusal("integration", "list")
+
+
+def test_tokens_in_the_clear_are_warned_of(landfall: Landfall) -> None:
+    checked = landfall.run("check", "--json", LANDFALL_PUBLIC_URL="http://scim.example")
+    assert "TLS" in checked.stdout
+    assert '"warning"' in checked.stdout
+
+
+def test_help_and_version(landfall: Landfall) -> None:
+    assert "Start with `landfall serve`" in landfall.output("--help")
+    assert "There is no" not in landfall.output("integration", "--help")
+    assert "No such command" in landfall.refusal("nonsense", status=2)

@@ -1,0 +1,196 @@
+"""Landfall as an operator runs it: `landfall serve` in a process of its own, and the other commands beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from tests.support.servers import free_port
+from tests.support.service import Client
+
+START_SECONDS = 60
+_PROGRAM = str(Path(sys.executable).with_name("landfall"))
+_T = TypeVar("_T")
+
+
+@dataclass
+class Landfall:
+    """One copy of the service with its own home and address. `workers` are set to two."""
+
+    home: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+    _clients: list[Client] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def scim_url(self) -> str:
+        """The tenant URL."""
+        return f"{self.url}/scim/v2"
+
+    @property
+    def output(self) -> str:
+        """What it has written to both its streams since it was first started."""
+        return (self.home.parent / f"{self.home.name}.log").read_text()
+
+    def start(self) -> None:
+        """Start it and wait until it can serve. Fails with its output when it does not."""
+        with (self.home.parent / f"{self.home.name}.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [_PROGRAM, "serve"], env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            until(self._ready)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop it in an orderly way; what it stored is kept."""
+        while self._clients:
+            self._clients.pop().close()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The outcome of another command with the same settings."""
+        return subprocess.run(
+            [_PROGRAM, *arguments],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def report(self, *arguments: str) -> Any:
+        """The JSON that a command prints with --json, which has to succeed."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def integration(self, name: str, access: str = "full", *options: str) -> dict[str, Any]:
+        """A new integration with its credentials, made by the command."""
+        created: dict[str, Any] = self.report("integration", "create", name, "--access", access, *options)
+        return created
+
+    def client(self, name: str, access: str = "full", *options: str) -> Client:
+        """A client with a token from the token endpoint, of a new integration."""
+        return self.speak(access_token(self.integration(name, access, *options)))
+
+    def speak(self, token: str) -> Client:
+        """A client with this token, open until the service stops."""
+        client = Client(self.scim_url, token)
+        self._clients.append(client)
+        return client
+
+    def workers(self) -> set[int]:
+        """The process ids of gunicorn's workers."""
+        assert self._process is not None
+        pid = self._process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def connection_to_each(self) -> dict[int, HTTPConnection]:
+        """A kept connection to each worker, by its process id."""
+        found: dict[int, HTTPConnection] = {}
+        spare: list[HTTPConnection] = []
+        workers = self.workers()
+        while found.keys() != workers and len(spare) < 1000:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            worker = self._owner(connection, workers)
+            spare.append(found.pop(worker, connection))
+            found[worker] = connection
+        for connection in spare:
+            if connection not in found.values():
+                connection.close()
+        assert found.keys() == workers
+        return found
+
+    def _owner(self, connection: HTTPConnection, workers: set[int]) -> int:
+        """The worker at the other end: the one that holds the socket whose inode the system names."""
+        remote = f":{connection.sock.getsockname()[1]:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        local = f":{self.port:04X}"
+        inode = next(r[9] for r in rows if r[1].endswith(local) and r[2].endswith(remote))
+        for worker in workers:
+            for descriptor in Path(f"/proc/{worker}/fd").iterdir():
+                if str(_target(descriptor)) == f"socket:[{inode}]":
+                    return worker
+        raise AssertionError("no worker holds the connection")
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.output
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LANDFALL_")}
+        own = {
+            "LANDFALL_HOME": str(self.home),
+            "LANDFALL_BIND": f"127.0.0.1:{self.port}",
+            "LANDFALL_SERVER_WORKERS": "2",
+        }
+        return {**inherited, **own, **self.variables}
+
+
+@contextmanager
+def serving(landfall: Landfall) -> Iterator[Landfall]:
+    """The copy, running until the block ends."""
+    landfall.start()
+    try:
+        yield landfall
+    finally:
+        landfall.stop()
+
+
+def access_token(integration: Mapping[str, Any]) -> str:
+    """A token from the token endpoint that the command named."""
+    answer = httpx.post(
+        integration["token_endpoint"],
+        auth=(integration["client_id"], integration["client_secret"]),
+        data={"grant_type": "client_credentials"},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
+def until(reached: Callable[[], _T]) -> _T:
+    """Wait for something to become true, and return it."""
+    deadline = time.monotonic() + START_SECONDS
+    while not (value := reached()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)
+    return value
+
+
+def _target(descriptor: Path) -> Path | None:
+    """What an entry of /proc/<pid>/fd stands for; None when it has been closed meanwhile."""
+    try:
+        return descriptor.readlink()
+    except FileNotFoundError:
+        return None
