@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from flask import Request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.scim.errors import InvalidSyntax, InvalidValue
 
@@ -19,12 +19,16 @@ def read_json(request: Request, max_depth: int) -> Any:
 
     Raises UnsupportedMediaType for another media type, InvalidSyntax for what is no JSON in UTF-8, repeats a name in
     one object or is nested deeper than `max_depth`, InvalidValue for NUL and lone surrogates, and RequestEntityTooLarge
-    past the limit of the application.
+    past the limit of the application (at the limit already where the body comes in chunks).
     """
     if request.mimetype not in _MEDIA_TYPES:
         raise UnsupportedMediaType("the body must be application/scim+json or application/json")
+    octets, limit = request.get_data(cache=False), request.max_content_length
+    if limit is not None and request.content_length is None and len(octets) >= limit:
+        # Werkzeug cuts a body of unknown length off at the limit and reports nothing.
+        raise RequestEntityTooLarge
     try:
-        text = request.get_data(cache=False).decode("utf-8")
+        text = octets.decode("utf-8")
     except UnicodeDecodeError:
         raise InvalidSyntax("the body is not in UTF-8") from None
     return parse_json(text, max_depth)

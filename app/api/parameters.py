@@ -17,7 +17,7 @@ from app.services.shown import Shown
 from config.settings import LimitsSettings
 
 _KNOWN = frozenset(("attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count"))
-_INTEGER = re.compile(r"^[+-]?\d{1,30}$", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|(\*))\s*(?:,|$)')
 _MOST_PARAMETERS = 100
 _LAST_INDEX = 2**53
@@ -93,7 +93,7 @@ def make_search_request(
 def _integer(name: str, text: str | None) -> int | None:
     if text is None:
         return None
-    if not _INTEGER.match(text):
+    if not _INTEGER.fullmatch(text):
         raise InvalidValue(f"{name}: must be an integer")
     return int(text)
 
@@ -123,5 +123,8 @@ def _tags(text: str) -> tuple[str, ...]:
 
 
 def _date(text: str | None) -> datetime | None:
-    moment = parse_date(text)
-    return moment.astimezone(UTC) if moment else None
+    try:
+        moment = parse_date(text)
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError:
+        return None

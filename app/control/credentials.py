@@ -62,13 +62,12 @@ def end_by(connection: Connection, integration_id: str, kind: CredentialKind, mo
 
 
 def revoke(connection: Connection, integration_id: str, credential_id: str, now: int) -> None:
-    """Raises UnknownCredential."""
-    if (
-        connection.execute(select(credentials.c.id).where(credentials.c.id == credential_id, _live(now))).first()
-        is None
-    ):
+    """Raises UnknownCredential, also for a credential of another integration."""
+    mine = (credentials.c.id == credential_id) & (credentials.c.integration_id == integration_id)
+    live = mine & _live(now)
+    if connection.execute(select(credentials.c.id).where(live)).one_or_none() is None:
         raise UnknownCredential(credential_id)
-    connection.execute(update(credentials).where(credentials.c.id == credential_id).values(revoked_at=now))
+    connection.execute(update(credentials).where(live).values(revoked_at=now))
 
 
 def matching_secret(connection: Connection, client_id: str, secret: str, now: int) -> Integration | None:

@@ -15,7 +15,13 @@ from app.control.errors import ControlUnavailable
 from config.sql_url import sqlite_file
 
 _SELECT = "SELECT value FROM generation"
-_FAULTS = (sqlite3.Error, SQLAlchemyError, OSError, TypeError)
+
+
+class Spent(Exception):
+    """The driver of a database server reported that the connection is of no more use."""
+
+
+_FAULTS = (Spent, sqlite3.Error, SQLAlchemyError, OSError, TypeError)
 
 
 class Watcher(Protocol):
@@ -59,15 +65,27 @@ class SqliteWatcher:
 
 
 class ServerWatcher:
-    """A connection in autocommit mode: one statement, one round trip, no snapshot that grows old."""
+    """A connection in autocommit mode: one statement, one round trip, no snapshot that grows old.
+
+    It speaks to the driver itself: around a statement this small, SQLAlchemy costs more than the round trip.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._connection: Connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # It stays out for as long as it works, so it must not count against the pool of the transactions.
         self._connection.detach()
+        self._cursor = self._connection.connection.cursor()
+        self._error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def read(self) -> int:
-        return int(self._connection.exec_driver_sql(_SELECT).scalar_one())
+        try:
+            self._cursor.execute(_SELECT)
+            row = self._cursor.fetchone()
+        except self._error as error:
+            raise Spent from error
+        if row is None:
+            raise Spent
+        return int(row[0])
 
     def close(self) -> None:
         self._connection.close()

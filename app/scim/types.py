@@ -14,7 +14,7 @@ from app.scim.attributes import Attribute, Type
 from app.scim.errors import InvalidValue
 from app.scim.fold import fold
 
-_DATE_TIME = re.compile(r"^(-?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?$", re.ASCII)
+_DATE_TIME = re.compile(r"(-?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _INTEGER_LIMIT = 2**63
 
 
@@ -98,7 +98,7 @@ def format_instant(moment: datetime) -> str:
 
 
 def _instant(text: str) -> datetime | None:
-    match = _DATE_TIME.match(text)
+    match = _DATE_TIME.fullmatch(text)
     if not match:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()

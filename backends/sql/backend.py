@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -37,6 +38,7 @@ from config.errors import ConfigError, Fault
 
 _KEPT_STATEMENTS = 500
 _LARGEST = 2**31 - 1
+_GONE: tuple[str, dict[Slot, object]] = ("", {})
 
 
 def new_uuid() -> str:
@@ -59,7 +61,9 @@ class _Kind:
         queries = Queries(layout, built, Conditions(layout, built, database.dialect))
         self.one = lru_cache(_KEPT_STATEMENTS)(queries.one)
         self.page = lru_cache(_KEPT_STATEMENTS)(queries.page)
+        self.several = lru_cache(_KEPT_STATEMENTS)(queries.several)
         self.count = lru_cache(_KEPT_STATEMENTS)(queries.count)
+        self.are_few = queries.are_few
         self.writer = Writer(layout, built, queries, stored)
 
 
@@ -131,9 +135,7 @@ class SqlBackend(Backend):
         skip, count = max(query.window.start, 1) - 1, min(query.window.count, _LARGEST)
         if count <= 0 or skip > _LARGEST:
             return Page(self._total(chosen, where, parameters), ())
-        reading = chosen.page(query.want, where, query.sort)
-        found = self._database.read(reading.statement, {**parameters, "skip": skip, "count": count})
-        items = tuple(reading.resources(found))
+        items = self._items(chosen, query, where, {**parameters, "skip": skip, "count": count})
         if len(items) < count and (items or not skip):
             return Page(skip + len(items), items)
         return Page(max(self._total(chosen, where, parameters), skip + len(items) if items else 0), items)
@@ -161,6 +163,21 @@ class SqlBackend(Backend):
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._kinds[kind].relations[relation].stream(self._database.read, ids)
+
+    def _items(self, chosen: _Kind, query: Query, where: Node, parameters: dict[str, object]) -> tuple[Resource, ...]:
+        lists = frozenset(query.want & chosen.layout.multi.keys())
+        read = self._database.read
+        if lists and not chosen.are_few(where):
+            page = chosen.page(query.want - lists, where, query.sort)
+            items = page.resources(read(page.statement, parameters))
+            several = chosen.several(lists)
+            ids = {"ids": [item.id for item in items]}
+            held = several.versions_and_lists(read(several.statement, ids) if items else ())
+            if all(held.get(item.id, _GONE)[0] == item.stamp.version for item in items):
+                return tuple(replace(item, values={**item.values, **held[item.id][1]}) for item in items)
+            # Something changed between the two statements; one statement sees one moment.
+        page = chosen.page(query.want, where, query.sort)
+        return tuple(page.resources(read(page.statement, parameters)))
 
     def _total(self, chosen: _Kind, where: Node, parameters: dict[str, object]) -> int:
         total: int = self._database.read(chosen.count(where), parameters)[0][0]

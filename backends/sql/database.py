@@ -6,18 +6,20 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.sql import Executable
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import ClauseElement
 
 from backends.errors import Unavailable
 from backends.sql import dialects
 from backends.sql.dialects import Dialect, Timeouts
 from backends.sql.faults import Faults, is_contention, is_lost_connection
+from backends.sql.prepared import Parameters, Prepare, Rows, Session
 
 T = TypeVar("T")
 
@@ -35,11 +37,12 @@ class Database:
     def __init__(self, url: str, faults: Faults, timeouts: Timeouts, pool_size: int) -> None:
         self.engine = open_engine(url, timeouts, pool_size)
         self.dialect = dialects.of(self.engine.url)
+        self._prepare = Prepare(self.engine.dialect)
         self._faults = faults
         self._timeouts = timeouts
         self._writer = threading.Lock() if self.dialect.single_writer else None
 
-    def read(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    def read(self, statement: ClauseElement, parameters: Parameters) -> Rows:
         """Every row of one statement, from one snapshot. A connection that had died meanwhile is replaced once."""
         try:
             try:
@@ -47,11 +50,12 @@ class Database:
             except DBAPIError as error:
                 if not is_lost_connection(error):
                     raise
+                self.engine.dispose()
                 return self._fetch(statement, parameters)
         except SQLAlchemyError as error:
             raise self._faults.translate(error) from error
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Session], T]) -> T:
         """The result of `work`, all of whose statements are committed; none is when anything is raised.
 
         `work` may run several times: again after a deadlock, and after a connection turned out to be dead.
@@ -63,31 +67,60 @@ class Database:
             except (DBAPIError, Contended) as error:
                 if attempt == _TRIES or not _worth_another_try(error, attempt):
                     raise self._reported(error) from error
+                if isinstance(error, DBAPIError) and is_lost_connection(error):
+                    self.engine.dispose()
             except SQLAlchemyError as error:
                 raise self._faults.translate(error) from error
             time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
         raise Unavailable
 
-    def _fetch(self, statement: Executable, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
-        with self.engine.connect() as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection:
-            connection.exec_driver_sql(self.dialect.begin)
-            try:
-                result = work(connection)
-            except BaseException:
-                _roll_back(connection)
-                raise
-            self._commit(connection)
-            return result
-
-    def _commit(self, connection: Connection) -> None:
+    def migrate(self, work: Callable[[Connection], None]) -> None:
+        """Do `work` in one transaction, where the database can."""
         try:
-            connection.exec_driver_sql("COMMIT")
+            with self._turn(), self.engine.connect() as connection:
+                connection.exec_driver_sql(self.dialect.begin)
+                try:
+                    work(connection)
+                    connection.exec_driver_sql("COMMIT")
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+        except SQLAlchemyError as error:
+            raise self._faults.translate(error) from error
+
+    def _fetch(self, statement: ClauseElement, parameters: Parameters) -> Rows:
+        connection = self._connect()
+        try:
+            return Session(connection, self._prepare).execute(statement, parameters).rows
+        finally:
+            connection.close()
+
+    def _transaction(self, work: Callable[[Session], T]) -> T:
+        connection = self._connect()
+        session = Session(connection, self._prepare)
+        try:
+            session.command(self.dialect.begin)
+            try:
+                result = work(session)
+            except BaseException:
+                _roll_back(session, connection)
+                raise
+            self._commit(session, connection)
+            return result
+        finally:
+            connection.close()
+
+    def _connect(self) -> PoolProxiedConnection:
+        try:
+            return self.engine.raw_connection()
+        except self._prepare.driver_error as error:
+            raise self._prepare.reported(error, None, None) from error
+
+    def _commit(self, session: Session, connection: PoolProxiedConnection) -> None:
+        try:
+            session.command("COMMIT")
         except DBAPIError as error:
-            _roll_back(connection)
+            _roll_back(session, connection)
             # Whether it was committed is not known, so it must not be done again.
             raise self._faults.translate(error) from error
 
@@ -118,6 +151,7 @@ def open_engine(url: str, timeouts: Timeouts, pool_size: int) -> Engine:
         max_overflow=0,
         pool_timeout=timeouts.statement,
         pool_use_lifo=True,
+        pool_reset_on_return=None,
         hide_parameters=True,
     )
     dialect = dialects.of(engine.url)
@@ -146,9 +180,11 @@ def _worth_another_try(error: DBAPIError | Contended, attempt: int) -> bool:
     return attempt == 1 and is_lost_connection(error)
 
 
-def _roll_back(connection: Connection) -> None:
+def _roll_back(session: Session, connection: PoolProxiedConnection) -> None:
     """The connection is given up where even this fails: the server ends its transaction then."""
+    if not connection.is_valid:
+        return
     try:
-        connection.exec_driver_sql("ROLLBACK")
-    except SQLAlchemyError:
+        session.command("ROLLBACK")
+    except DBAPIError:
         connection.invalidate()

@@ -175,6 +175,14 @@ class Conditions:
         lookup = self._layout.type.lookups.get(attribute.path)
         return self._looked_up(lookup) if lookup else self._layout.fields[attribute.path].key
 
+    def is_selective(self, node: OneOf) -> bool:
+        """Whether every row that satisfies it is found through an index."""
+        link = self._tables.links.get((self._layout.type.name, node.attribute.path))
+        if link is not None:
+            return _is_selective(node.where, frozenset((f"{node.attribute.path}.value",)))
+        fields = self._layout.multi[node.attribute.path].fields
+        return _is_selective(node.where, frozenset(path for path, field in fields.items() if field.indexed))
+
     def first_key(self, within: Attribute, attribute: Attribute) -> ColumnElement[Any]:
         """The comparison form in the primary value, else the first, of a multi-valued attribute."""
         values, owner = self._values()
@@ -235,7 +243,7 @@ class Conditions:
         else:
             source = self._valued(self._layout.multi[node.attribute.path], node)
         id = self._layout.table.c.id
-        if not node.negated and _is_selective(node.where, source.indexed):
+        if not node.negated and self.is_selective(node):
             # Few rows are named: starting from them is far quicker than asking about each resource.
             return id.in_(source.select)
         exists = source.select.where(source.near == id).correlate(self._layout.table).exists()
@@ -244,8 +252,7 @@ class Conditions:
     def _valued(self, multi: MultiValued, node: OneOf) -> _Source:
         values, owner = self._values()
         where = self._any(node.where, lambda leaf: _in(values, multi.fields[leaf.path].key))
-        indexed = frozenset(path for path, field in multi.fields.items() if field.indexed)
-        return _Source(owner, select(owner).where(values.c.attribute == multi.name, where), indexed)
+        return _Source(owner, select(owner).where(values.c.attribute == multi.name, where))
 
     def _linked(self, link: Link, node: OneOf) -> _Source:
         rows, far = link.table.alias(), link.target.table.alias()
@@ -266,7 +273,7 @@ class Conditions:
         chosen = select(near).select_from(rows).where(where)
         if joined:
             chosen = chosen.join(far, far.c.id == _in(rows, link.far))
-        return _Source(near, chosen, frozenset((f"{node.attribute.path}.value",)))
+        return _Source(near, chosen)
 
     def _values(self) -> tuple[FromClause, ColumnElement[Any]]:
         values, owner = self._layout.values, self._layout.owner
@@ -278,16 +285,13 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Rows that belong to resources: `select` gives the ids of their resources, from the column `near`. A test of
-    equality on an `indexed` path finds its rows at once."""
+    """Rows that belong to resources: `select` gives the ids of their resources, from the column `near`."""
 
     near: ColumnElement[Any]
     select: Select[Any]
-    indexed: frozenset[str]
 
 
 def _is_selective(where: Node, indexed: frozenset[str]) -> bool:
-    """Whether every row that satisfies it is found through an index."""
     if isinstance(where, Every):
         return any(_is_selective(item, indexed) for item in where.items)
     if isinstance(where, Either):

@@ -1,13 +1,15 @@
 """The statements that read resources, and what their rows mean.
 
-One statement reads resources with everything that is wanted of them, so that what comes back is one moment's truth:
-each value of a multi-valued slot is a row, which repeats the columns of its resource.
+A resource and its multi-valued slots come in one statement, so that what comes back is one moment's truth: each value
+is a row, which repeats the columns of its resource. For pages of many that is wasteful; there the values may be read by
+a second statement, which also tells the versions that they belong to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -19,49 +21,79 @@ from sqlalchemy import (
     bindparam,
     func,
     select,
+    true,
     type_coerce,
 )
 from sqlalchemy.types import NULLTYPE
 
-from app.scim.query import Resource, Slot, Sort, Stamp
+from app.scim.query import Resource, ResourceId, Slot, Sort, Stamp, Version
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.sql.columns import moment
-from backends.sql.filters import Conditions, Node
-from backends.sql.tables import Layout, Tables
+from backends.sql.filters import Conditions, Every, Leaf, Node, OneOf
+from backends.sql.operands import Check
+from backends.sql.tables import Layout, MultiValued, Tables
 
 _NEVER_NULL = frozenset((ID, META_CREATED, META_LAST_MODIFIED, META_VERSION))
-_FIRST_VALUE = 4
-"""Columns before the values: id, version, created, modified."""
+_FIRST = 4
+"""Place of the first slot: before it come id, version, created and modified."""
+
+
+Rows = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Where in a row a value of a multi-valued slot is: `attribute` is the place of the slot's name in the table; for
+    that name `parts` gives the slot, the names of the parts, and what takes them out of the row. The only part of a
+    simple attribute has no name."""
+
+    attribute: int
+    parts: Mapping[str, tuple[Slot, tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]]]
+
+    def add(self, values: dict[Slot, Any], row: Sequence[Any]) -> None:
+        """Put the value that the row holds behind those of its slot; a row may hold none."""
+        known = self.parts.get(row[self.attribute])
+        if known is not None:
+            slot, names, take = known
+            item = {name: part for name, part in zip(names, take(row), strict=True) if part is not None}
+            if item:
+                values.setdefault(slot, []).append(item.get("", item))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """A statement and where in its rows the wanted slots are. `singular`: slot and place; `attribute` is the place of
-    the name of the multi-valued slot, or -1; `multi` gives for that name the slot and its parts, each a name and place,
-    of which the only one of a simple attribute has no name."""
+    """A statement whose rows begin with id, version, created and modified, then the singular `slots` in order."""
 
     kind: str
     statement: Select[Any]
-    singular: tuple[tuple[Slot, int], ...]
-    attribute: int
-    multi: dict[str, tuple[Slot, tuple[tuple[str, int], ...]]]
+    slots: tuple[Slot, ...]
+    lists: Lists | None
 
-    def resources(self, rows: Iterable[Sequence[Any]]) -> list[Resource]:
+    def resources(self, rows: Rows) -> list[Resource]:
         """The resources that the rows hold, in their order."""
         found: list[Resource] = []
-        id = None
+        id, end = None, _FIRST + len(self.slots)
         values: dict[Slot, Any] = {}
         for row in rows:
             if row[0] != id:
                 id = row[0]
-                values = {slot: row[place] for slot, place in self.singular if row[place] is not None}
+                held = zip(self.slots, row[_FIRST:end], strict=True)
+                values = {slot: value for slot, value in held if value is not None}
                 stamp = Stamp(str(row[1]), moment(row[3]))
                 found.append(Resource(self.kind, id, moment(row[2]), stamp, values))
-            if self.attribute >= 0 and row[self.attribute] in self.multi:
-                slot, parts = self.multi[row[self.attribute]]
-                item = {name: row[place] for name, place in parts if row[place] is not None}
-                if item:
-                    values.setdefault(slot, []).append(item.get("", item))
+            if self.lists is not None:
+                self.lists.add(values, row)
+        return found
+
+    def versions_and_lists(self, rows: Rows) -> dict[ResourceId, tuple[Version, dict[Slot, Any]]]:
+        """The version and the multi-valued slots of each resource that the rows hold."""
+        found: dict[ResourceId, tuple[Version, dict[Slot, Any]]] = {}
+        for row in rows:
+            entry = found.get(row[0])
+            if entry is None:
+                entry = found[row[0]] = (str(row[1]), {})
+            if self.lists is not None:
+                self.lists.add(entry[1], row)
         return found
 
 
@@ -76,29 +108,46 @@ class Queries:
     def one(self, want: frozenset[Slot]) -> Reading:
         """Reads the resource whose id is the parameter `id`."""
         table = self._layout.table
-        return self._reading(want, table, [], only=table.c.id == bindparam("id", type_=table.c.id.type))
+        return self._reading(want, table, table, table.c.id == bindparam("id", type_=table.c.id.type), [])
+
+    def several(self, want: frozenset[Slot]) -> Reading:
+        """Reads the resources whose ids are the parameter `ids`, in no order of theirs."""
+        table = self._layout.table
+        return self._reading(want, table, table, table.c.id.in_(bindparam("ids", expanding=True)), [table.c.id])
 
     def page(self, want: frozenset[Slot], where: Node, sort: Sort | None) -> Reading:
         """Reads the matches in a window, in order; parameters `skip` and `count`, and those of the filter."""
         table = self._layout.table
         order = self._order(sort)
-        labelled = [key.label(f"order_{n}") for n, (key, _) in enumerate(order)]
-        chosen = (
-            select(table.c.id, *labelled)
-            .where(self._conditions.condition(where))
-            .order_by(*_directed([key for key, _ in order], order), table.c.id)
-            .limit(bindparam("count", type_=BigInteger))
-            .offset(bindparam("skip", type_=BigInteger))
-            .subquery("page")
-        )
+        condition = self._conditions.condition(where)
+        if not self._multi(want):
+            reading = self._reading(want, table, table, condition, [*_directed(order), table.c.id])
+            return replace(reading, statement=_windowed(reading.statement))
+        labelled = [(key.label(f"order_{n}"), descending) for n, (key, descending) in enumerate(order)]
+        chosen = select(table.c.id, *(label for label, _ in labelled)).where(condition)
+        page = _windowed(chosen.order_by(*_directed(order), table.c.id)).subquery("page")
         other = table.alias("resource")
-        keys = [chosen.c[label.name] for label in labelled]
-        return self._reading(want, other, [*_directed(keys, order), chosen.c.id], page=chosen)
+        keys = _directed([(page.c[label.name], descending) for label, descending in labelled])
+        return self._reading(want, other, page.join(other, other.c.id == page.c.id), true(), [*keys, page.c.id])
 
     def count(self, where: Node) -> Select[Any]:
         """Counts all matches."""
         table = self._layout.table
         return select(func.count()).select_from(table).where(self._conditions.condition(where))
+
+    def are_few(self, where: Node) -> bool:
+        """Whether the filter names one resource, or few, by a value that an index finds."""
+        if isinstance(where, Every):
+            return any(self.are_few(item) for item in where.items)
+        if isinstance(where, OneOf):
+            return not where.negated and self._conditions.is_selective(where)
+        if not isinstance(where, Leaf) or where.negated or where.test is not Check.EQ:
+            return False
+        field = self._layout.fields.get(where.attribute.path)
+        return where.attribute is ID or (field is not None and field.indexed)
+
+    def _multi(self, want: frozenset[Slot]) -> list[tuple[Slot, MultiValued]]:
+        return [(slot, multi) for slot, multi in self._layout.multi.items() if slot in want]
 
     def _order(self, sort: Sort | None) -> list[tuple[ColumnElement[Any], bool]]:
         """Keys, each with True for descending. Absent values are last, and first in descending order."""
@@ -116,29 +165,20 @@ class Queries:
         self,
         want: frozenset[Slot],
         table: FromClause,
+        source: FromClause,
+        where: ColumnElement[bool],
         order: list[ColumnElement[Any]],
-        *,
-        only: ColumnElement[bool] | None = None,
-        page: FromClause | None = None,
     ) -> Reading:
-        source: FromClause = table if page is None else page.join(table, table.c.id == page.c.id)
         chosen: list[ColumnElement[Any]] = [table.c.id, table.c.version, _raw(table.c.created), _raw(table.c.modified)]
-        singular: list[tuple[Slot, int]] = []
-        for slot, field in self._layout.fields.items():
-            if slot in want:
-                singular.append((slot, len(chosen)))
-                chosen.append(table.c[field.column.name])
-        source = self._look_up(want, table, source, chosen, singular)
-        attribute, multi = -1, {}
-        if want & self._layout.multi.keys():
-            attribute = len(chosen)
-            source, place = self._join_values(want, table, source, chosen)
-            multi = self._multi_places(want, chosen, attribute)
-            order = [*order, place]
-        statement = select(*chosen).select_from(source).order_by(*order)
-        if only is not None:
-            statement = statement.where(only)
-        return Reading(self._layout.type.name, statement, tuple(singular), attribute, multi)
+        slots = [slot for slot in self._layout.fields if slot in want]
+        chosen.extend(table.c[self._layout.fields[slot].column.name] for slot in slots)
+        source = self._look_up(want, table, source, chosen, slots)
+        lists = None
+        if self._multi(want):
+            source, position, lists = self._join_values(want, table, source, chosen)
+            order = [*order, position]
+        statement = select(*chosen).select_from(source).where(where).order_by(*order)
+        return Reading(self._layout.type.name, statement, tuple(slots), lists)
 
     def _look_up(
         self,
@@ -146,9 +186,9 @@ class Queries:
         table: FromClause,
         source: FromClause,
         chosen: list[ColumnElement[Any]],
-        singular: list[tuple[Slot, int]],
+        slots: list[Slot],
     ) -> FromClause:
-        """Join each resource that wanted slots are looked up in, once."""
+        """Join each resource that wanted slots are looked up in, once, and select those."""
         others: dict[tuple[Slot, str], FromClause] = {}
         for slot, lookup in self._layout.type.lookups.items():
             if slot not in want:
@@ -160,48 +200,48 @@ class Queries:
                 via = table.c[self._layout.fields[lookup.via].column.name]
                 source = source.outerjoin(others[reached], others[reached].c.id == via)
             name = "id" if lookup.source == "id" else target.fields[lookup.source].column.name
-            singular.append((slot, len(chosen)))
+            slots.append(slot)
             chosen.append(others[reached].c[name])
         return source
 
     def _join_values(
         self, want: frozenset[Slot], table: FromClause, source: FromClause, chosen: list[ColumnElement[Any]]
-    ) -> tuple[FromClause, ColumnElement[Any]]:
-        """Join the values, select what is wanted of them, and return with the source the column to order them by."""
-        layout = self._layout
+    ) -> tuple[FromClause, ColumnElement[Any], Lists]:
+        """Join the values and select what is wanted of them; the source, what to order them by, and where they are."""
+        layout, wanted = self._layout, self._multi(want)
         assert layout.values is not None
         assert layout.owner is not None
         values = layout.values.alias("value")
         on = values.c[layout.owner.name] == table.c.id
-        names = [multi.name for slot, multi in layout.multi.items() if slot in want]
-        if len(names) < len(layout.multi):
-            on = and_(on, values.c.attribute.in_(names))
-        fields = (f for slot, m in layout.multi.items() if slot in want for f in m.fields.values())
-        columns = dict.fromkeys(f.column.name for f in fields)
-        chosen.extend((values.c.attribute, *(values.c[name] for name in columns)))
-        return source.outerjoin(values, on), values.c.position
-
-    def _multi_places(
-        self, want: frozenset[Slot], chosen: list[ColumnElement[Any]], first: int
-    ) -> dict[str, tuple[Slot, tuple[tuple[str, int], ...]]]:
-        places = {getattr(column, "name", ""): n for n, column in enumerate(chosen) if n >= first}
-        return {
-            multi.name: (
-                slot,
-                tuple(
-                    ("" if multi.simple else field.attribute.name, places[field.column.name])
-                    for field in multi.fields.values()
-                ),
-            )
-            for slot, multi in self._layout.multi.items()
-            if slot in want
-        }
+        if len(wanted) < len(layout.multi):
+            on = and_(on, values.c.attribute.in_([multi.name for _, multi in wanted]))
+        names = list(dict.fromkeys(f.column.name for _, multi in wanted for f in multi.fields.values()))
+        first = len(chosen)
+        chosen.extend((values.c.attribute, *(values.c[name] for name in names)))
+        places = {name: first + 1 + n for n, name in enumerate(names)}
+        parts = {multi.name: (slot, *_parts(multi, places)) for slot, multi in wanted}
+        return source.outerjoin(values, on), values.c.position, Lists(first, parts)
 
 
-def _directed(
-    keys: Sequence[ColumnElement[Any]], order: Sequence[tuple[ColumnElement[Any], bool]]
-) -> list[ColumnElement[Any]]:
-    return [key.desc() if descending else key for key, (_, descending) in zip(keys, order, strict=True)]
+def _parts(
+    multi: MultiValued, places: Mapping[str, int]
+) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]]:
+    """The names of the parts of a value, and what takes them out of a row."""
+    fields = multi.fields.values()
+    where = [places[field.column.name] for field in fields]
+    if multi.simple:
+        return ("",), lambda row: (row[where[0]],)
+    if len(where) == 1:
+        return tuple(field.attribute.name for field in fields), lambda row: (row[where[0]],)
+    return tuple(field.attribute.name for field in fields), itemgetter(*where)
+
+
+def _windowed(statement: Select[Any]) -> Select[Any]:
+    return statement.limit(bindparam("count", type_=BigInteger)).offset(bindparam("skip", type_=BigInteger))
+
+
+def _directed(order: Sequence[tuple[ColumnElement[Any], bool]]) -> list[ColumnElement[Any]]:
+    return [key.desc() if descending else key for key, descending in order]
 
 
 def _raw(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, delete, func, insert, select
-from sqlalchemy.sql import Executable
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, func, insert, select
+from sqlalchemy.sql import ClauseElement
 
 from app.scim.query import Delta, Reference, ResourceId
 from backends.errors import UnknownReference
 from backends.sql.columns import ID_LENGTH
 from backends.sql.operands import storable
+from backends.sql.prepared import Session
 from backends.sql.tables import Link, display
 
 _CHUNK = 500
 _PAGE = 1000
 
-Read = Callable[[Executable, Mapping[str, Any]], Sequence[Sequence[Any]]]
+Read = Callable[[ClauseElement, Mapping[str, Any]], Sequence[Sequence[Any]]]
 
 
 def possible(id: ResourceId) -> bool:
@@ -43,6 +44,15 @@ class Relations:
         self._insert = insert(rows)
         self._remove = delete(rows).where(link.near == near, link.far.in_(ids))
         self._clear = delete(rows).where(link.near == near)
+        others = self._clear.where(link.far.not_in(ids))
+        from_low = link.far >= bindparam("low", type_=link.far.type)
+        to_high = link.far < bindparam("high", type_=link.far.type)
+        self._others = {
+            (False, False): others,
+            (True, False): others.where(from_low),
+            (False, True): others.where(to_high),
+            (True, True): others.where(from_low, to_high),
+        }
         self._count = select(func.count()).select_from(rows).where(link.near == near)
         shown = display(link.target, far, keys=False)
         stream = (
@@ -54,22 +64,22 @@ class Relations:
         self._of_many = stream.where(link.near.in_(ids))
         self._rest_of_one = stream.where(link.near == near, link.far > bindparam("after", type_=link.far.type))
 
-    def apply(self, connection: Connection, near: ResourceId, delta: Delta) -> bool:
+    def apply(self, session: Session, near: ResourceId, delta: Delta) -> bool:
         """Make the change and return whether it was one. The caller has locked the near end.
 
         What is read is the ids that are named; the number of members does not matter, but for one count when the
         relation is cleared. Raises UnknownReference, which names every id that refers to nothing.
         """
-        missing, present = self._sort_out(connection, near, delta.add)
+        missing, present = self._sort_out(session, near, delta.add)
         changed = False
         if delta.clear:
-            changed = self._keep_only(connection, near, delta.add, present)
+            changed = self._keep_only(session, near, delta.add, present)
         else:
             for ids in chunks([id for id in dict.fromkeys(delta.remove) if possible(id)]):
-                changed = connection.execute(self._remove, {"near": near, "ids": ids}).rowcount > 0 or changed
+                changed = session.execute(self._remove, {"near": near, "ids": ids}).rowcount > 0 or changed
         if missing:
             rows = [{self._link.near.name: near, self._link.far.name: id} for id in missing]
-            connection.execute(self._insert, rows)
+            session.execute_many(self._insert, rows)
         return changed or bool(missing)
 
     def stream(self, read: Read, ids: Sequence[ResourceId]) -> Iterator[tuple[ResourceId, Reference]]:
@@ -100,15 +110,13 @@ class Relations:
     def _pair(self, row: Sequence[Any]) -> tuple[ResourceId, Reference]:
         return row[0], Reference(row[1], self._link.target.type.name, row[2])
 
-    def _sort_out(
-        self, connection: Connection, near: ResourceId, add: Sequence[ResourceId]
-    ) -> tuple[list[ResourceId], int]:
+    def _sort_out(self, session: Session, near: ResourceId, add: Sequence[ResourceId]) -> tuple[list[ResourceId], int]:
         """Those of the ids that are not members yet, and the number of those that are."""
         wanted = dict.fromkeys(add)
         known: dict[ResourceId, bool] = {}
         for ids in chunks([id for id in wanted if possible(id)]):
             known.update(
-                (row[0], row[1] is not None) for row in connection.execute(self._known, {"near": near, "ids": ids})
+                (row[0], row[1] is not None) for row in session.execute(self._known, {"near": near, "ids": ids}).rows
             )
         unknown = [id for id in wanted if id not in known]
         if unknown:
@@ -116,23 +124,23 @@ class Relations:
         missing = [id for id in wanted if not known[id]]
         return missing, len(wanted) - len(missing)
 
-    def _keep_only(self, connection: Connection, near: ResourceId, keep: Sequence[ResourceId], present: int) -> bool:
+    def _keep_only(self, session: Session, near: ResourceId, keep: Sequence[ResourceId], present: int) -> bool:
         """Remove all members but those to keep, `present` of which are members; whether there were others.
 
         The ids are cut into ranges, so that each statement names few and together they cover every member.
         """
         if not keep:
-            return connection.execute(self._clear, {"near": near}).rowcount > 0
-        if connection.execute(self._count, {"near": near}).scalar_one() == present:
+            return session.execute(self._clear, {"near": near}).rowcount > 0
+        if session.execute(self._count, {"near": near}).rows[0][0] == present:
             return False
         parts = list(chunks(sorted(set(keep))))
         for n, ids in enumerate(parts):
-            others = self._clear.where(self._link.far.not_in(bindparam("ids", expanding=True)))
+            bounds = {"near": near, "ids": ids}
             if n > 0:
-                others = others.where(self._link.far >= ids[0])
+                bounds["low"] = ids[0]
             if n + 1 < len(parts):
-                others = others.where(self._link.far < parts[n + 1][0])
-            connection.execute(others, {"near": near, "ids": ids})
+                bounds["high"] = parts[n + 1][0]
+            session.execute(self._others["low" in bounds, "high" in bounds], bounds)
         return True
 
 

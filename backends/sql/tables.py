@@ -24,7 +24,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    func,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -44,8 +43,8 @@ from backends.sql.columns import (
 _SEARCHED = frozenset((EXTERNAL_ID.path, "displayName", f"{ENTERPRISE_SCHEMA}:employeeNumber"))
 """Slots besides the unique ones by which clients look for one resource."""
 
-_DISPLAY: tuple[Slot, ...] = ("displayName", "userName")
-"""Slots whose first value is the display text of a reference."""
+_DISPLAY: Slot = "displayName"
+"""The slot that is the display text of a reference."""
 
 _NAMES = {"primary": "is_primary"}
 _TYPE_SUFFIX = {Type.BOOLEAN: "_boolean", Type.INTEGER: "_integer", Type.DECIMAL: "_decimal"}
@@ -137,8 +136,8 @@ def build(registry: Registry) -> Tables:
 def display(layout: Layout, source: FromClause, *, keys: bool) -> ColumnElement[str | None]:
     """The text that stands for a resource where others refer to it, or with `keys` its comparison form; `source` is
     the table or an alias of it."""
-    fields = [layout.fields[slot] for slot in _DISPLAY if slot in layout.fields]
-    return func.coalesce(*(source.c[(f.key if keys else f.column).name] for f in fields), None)
+    field = layout.fields[_DISPLAY]
+    return source.c[(field.key if keys else field.column).name]
 
 
 def snake(name: str) -> str:
@@ -204,8 +203,7 @@ class _LayoutBuilder:
             Index(f"ix_{self._title}_created", "created", "id"),
             **MYSQL_OPTIONS,
         )
-        self._unique[f"{self._title}.id"] = self._unique[f"{self._title}.PRIMARY"] = "id"
-        self._unique[f"{self._title}_pkey"] = "id"
+        self._unique.update(dict.fromkeys((f"{self._title}.id", f"{self._title}_pkey", "PRIMARY"), "id"))
         values, multi = self._values(table, {s: a for s, a in kind.slots.items() if a.multi_valued})
         owner = values.c[_owner_name(kind)] if values is not None else None
         return Layout(kind, table, values, owner, fields, multi, secrets)

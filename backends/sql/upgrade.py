@@ -34,7 +34,7 @@ def upgrade(url: str) -> None:
     """
     database = Database(url, Faults({}, {}), _TIMEOUTS, pool_size=1)
     try:
-        database.write(_run)
+        database.migrate(_run)
     finally:
         database.engine.dispose()
 

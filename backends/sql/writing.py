@@ -7,13 +7,14 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, insert, null, select, update
 
 from app.scim.query import Delta, ResourceId, Slot, Stamp, Value, Version
 from backends.errors import NotFound, VersionMismatch
 from backends.sql import rows
 from backends.sql.columns import moment
 from backends.sql.database import Contended
+from backends.sql.prepared import Session
 from backends.sql.queries import Queries
 from backends.sql.relations import Relations, chunks
 from backends.sql.tables import Field, Layout, Link, Tables
@@ -30,73 +31,79 @@ class Writer:
         self._held = lru_cache(_KEPT_STATEMENTS)(queries.one)
         self._lock = lru_cache(_KEPT_STATEMENTS)(self._make_lock)
         self._id = layout.table.c.id == bindparam("row_id", type_=layout.table.c.id.type)
+        self._insert = insert(layout.table)
+        self._update = update(layout.table).where(self._id)
+        self._delete = delete(layout.table).where(self._id)
+        if layout.values is not None and layout.owner is not None:
+            owner = layout.owner == bindparam("owner", type_=layout.owner.type)
+            names = layout.values.c.attribute.in_(bindparam("names", expanding=True))
+            self._delete_values = delete(layout.values).where(owner, names)
+            self._insert_values = insert(layout.values)
         self._inverse = [
             (link, tables.layouts[link.target.type.name])
             for (kind, _), link in tables.links.items()
             if kind == layout.type.name and not link.stored
         ]
-        self._references = _references_to(layout, tables)
+        near = {link.name: link.near == bindparam("near", type_=link.near.type) for link, _ in self._inverse}
+        self._referrers = {link.name: select(link.far).where(near[link.name]) for link, _ in self._inverse}
+        self._unlink = {link.name: delete(link.table).where(near[link.name]) for link, _ in self._inverse}
+        self._bump = {holder.type.name: _bumping(holder, _ids(holder)) for _, holder in self._inverse}
+        self._forget = [
+            _bumping(holder, field.column == bindparam("row_id", type_=field.column.type)).values(
+                dict.fromkeys((column.name for column in field.columns), null())
+            )
+            for holder, field in _references_to(layout, tables)
+        ]
 
     def create(
-        self, connection: Connection, id: ResourceId, now: datetime, values: Mapping[Slot, Value],
+        self, session: Session, id: ResourceId, now: datetime, values: Mapping[Slot, Value],
         relations: Mapping[str, Sequence[ResourceId]],
     ) -> None:  # fmt: skip
         """Insert a resource of version 1 with its values and relations."""
-        layout = self._layout
-        row = {"id": id, "version": 1, "created": now, "modified": now, **rows.columns(layout, values)}
-        connection.execute(insert(layout.table), row)
-        self._insert_values(connection, id, {s: v for s, v in values.items() if s in layout.multi})
+        row = {"id": id, "version": 1, "created": now, "modified": now, **rows.columns(self._layout, values)}
+        session.execute(self._insert, row)
+        self._add_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
         for name, ids in relations.items():
-            self._relations[name].apply(connection, id, Delta(add=tuple(ids)))
+            self._relations[name].apply(session, id, Delta(add=tuple(ids)))
 
     def update(
-        self, connection: Connection, id: ResourceId, now: datetime, values: Mapping[Slot, Value | None],
+        self, session: Session, id: ResourceId, now: datetime, values: Mapping[Slot, Value | None],
         relations: Mapping[str, Delta], expect: Version | None,
     ) -> Stamp:  # fmt: skip
         """Change what is not so yet; the stamp afterwards, which is the old one when all was so already."""
         single = tuple(sorted(values.keys() - self._layout.multi.keys()))
-        row = connection.execute(self._lock(single), {"row_id": id}).first()
+        row = session.execute(self._lock(single), {"row_id": id}).first()
         version, modified, held = _checked(row, expect)
         changed = {slot: values[slot] for slot, old in zip(single, held, strict=True) if old != values[slot]}
-        several = self._changed_lists(connection, id, {s: v for s, v in values.items() if s in self._layout.multi})
-        self._replace_values(connection, id, several)
-        linked = [self._relations[name].apply(connection, id, delta) for name, delta in relations.items()]
+        several = self._changed_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
+        self._replace_lists(session, id, several)
+        linked = [self._relations[name].apply(session, id, delta) for name, delta in relations.items()]
         if not (changed or several or any(linked)):
             return Stamp(str(version), moment(modified))
         new = {**rows.columns(self._layout, changed), "version": version + 1, "modified": now, "row_id": id}
-        connection.execute(update(self._layout.table).where(self._id), new)
+        session.execute(self._update, new)
         return Stamp(str(version + 1), now)
 
-    def delete(self, connection: Connection, id: ResourceId, now: datetime, expect: Version | None) -> None:
+    def delete(self, session: Session, id: ResourceId, now: datetime, expect: Version | None) -> None:
         """Delete the resource with all that refers to it; what referred to it has a new version.
 
         The resources at the far end are locked before the resource itself, in the order in which a change of
         members locks. A membership that comes between is noticed by the number of rows. Raises Contended then.
         """
-        moved = [self._touch_referrers(connection, id, now, link, holder) for link, holder in self._inverse]
-        _checked(connection.execute(self._lock(()), {"row_id": id}).first(), expect)
+        moved = [self._touch_referrers(session, id, now, link, holder) for link, holder in self._inverse]
+        _checked(session.execute(self._lock(()), {"row_id": id}).first(), expect)
         for (link, _), expected in zip(self._inverse, moved, strict=True):
-            near = link.near == bindparam("near", type_=link.near.type)
-            if connection.execute(delete(link.table).where(near), {"near": id}).rowcount != expected:
+            if session.execute(self._unlink[link.name], {"near": id}).rowcount != expected:
                 raise Contended
-        for holder, field in self._references:
-            gone = dict.fromkeys(column.name for column in field.columns)
-            bumped = {"version": holder.table.c.version + 1, "modified": now}
-            connection.execute(update(holder.table).where(field.column == id).values({**gone, **bumped}))
-        connection.execute(delete(self._layout.table).where(self._id), {"row_id": id})
+        for forget in self._forget:
+            session.execute(forget, {"row_id": id, "now": now})
+        session.execute(self._delete, {"row_id": id})
 
-    def _touch_referrers(
-        self, connection: Connection, id: ResourceId, now: datetime, link: Link, holder: Layout
-    ) -> int:
+    def _touch_referrers(self, session: Session, id: ResourceId, now: datetime, link: Link, holder: Layout) -> int:
         """Give every resource whose stored relation holds the id a new version; how many there are."""
-        table = holder.table
-        ids = select(link.far).where(link.near == bindparam("near", type_=link.near.type))
-        found = [row[0] for row in connection.execute(ids, {"near": id})]
-        moved = 0
-        for chunk in chunks(sorted(found)):
-            bump = update(table).where(table.c.id.in_(chunk)).values(version=table.c.version + 1, modified=now)
-            moved += connection.execute(bump).rowcount
-        return moved
+        found = [row[0] for row in session.execute(self._referrers[link.name], {"near": id}).rows]
+        bump = self._bump[holder.type.name]
+        return sum(session.execute(bump, {"ids": ids, "now": now}).rowcount for ids in chunks(sorted(found)))
 
     def _make_lock(self, slots: tuple[Slot, ...]) -> Select[Any]:
         """Selects version, time of modification and these slots of a resource, which no one else changes then."""
@@ -109,33 +116,25 @@ class Writer:
         )
 
     def _changed_lists(
-        self, connection: Connection, id: ResourceId, values: Mapping[Slot, Value | None]
+        self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]
     ) -> Mapping[Slot, Value | None]:
         if not values:
             return {}
         reading = self._held(frozenset(values))
-        held = reading.resources(connection.execute(reading.statement, {"id": id}).fetchall())[0].values
+        held = reading.resources(session.execute(reading.statement, {"id": id}).rows)[0].values
         return {slot: value for slot, value in values.items() if held.get(slot) != value}
 
-    def _replace_values(self, connection: Connection, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
-        if not values:
-            return
-        layout = self._layout
-        assert layout.values is not None
-        assert layout.owner is not None
-        mine = and_(
-            layout.owner == bindparam("owner", type_=layout.owner.type),
-            layout.values.c.attribute.in_(bindparam("names", expanding=True)),
-        )
-        names = [layout.multi[slot].name for slot in values]
-        connection.execute(delete(layout.values).where(mine), {"owner": id, "names": names})
-        self._insert_values(connection, id, values)
+    def _replace_lists(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
+        if values:
+            names = [self._layout.multi[slot].name for slot in values]
+            session.execute(self._delete_values, {"owner": id, "names": names})
+            self._add_lists(session, id, values)
 
-    def _insert_values(self, connection: Connection, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
+    def _add_lists(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
         given = [(slot, value) for slot, value in values.items() if value]
         new = [row for slot, value in given for row in rows.value_rows(self._layout, id, slot, value)]
-        if new and self._layout.values is not None:
-            connection.execute(insert(self._layout.values), new)
+        if new:
+            session.execute_many(self._insert_values, new)
 
 
 def _checked(row: Any, expect: Version | None) -> tuple[int, Any, Sequence[Any]]:
@@ -144,6 +143,16 @@ def _checked(row: Any, expect: Version | None) -> tuple[int, Any, Sequence[Any]]
     if expect is not None and expect != str(row[0]):
         raise VersionMismatch
     return row[0], row[1], row[2:]
+
+
+def _bumping(layout: Layout, which: ColumnElement[bool]) -> Update:
+    """Gives resources a new version at the time `now`."""
+    now = bindparam("now", type_=layout.table.c.modified.type)
+    return update(layout.table).where(which).values(version=layout.table.c.version + 1, modified=now)
+
+
+def _ids(layout: Layout) -> ColumnElement[bool]:
+    return layout.table.c.id.in_(bindparam("ids", expanding=True))
 
 
 def _references_to(layout: Layout, tables: Tables) -> list[tuple[Layout, Field]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,14 @@ class Published:
         self._token = token
 
     def send(
-        self, method: str, path: str, body: Any = None, *, peer: str | None = "127.0.0.1", scheme: str = "http"
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        peer: str | None = "127.0.0.1",
+        scheme: str = "http",
+        headers: Mapping[str, str] | None = None,
     ) -> TestResponse:
         """The answer to a request for a path below the root of the application."""
         return self._client.open(
@@ -34,9 +41,9 @@ class Published:
             method=method,
             json=body,
             content_type=SCIM_JSON if body is not None else None,
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
             base_url=f"{scheme}://internal.tern.example:8000/",
-            environ_overrides={"REMOTE_ADDR": peer} if peer is not None else {"REMOTE_ADDR": ""},
+            environ_overrides={"REMOTE_ADDR": peer or ""},
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import io
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,15 +24,6 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON."""
         return orjson.loads(self.body)
-
-
-class _Readable:
-    def __init__(self, received: bytes) -> None:
-        self._received = received
-
-    def makefile(self, mode: str) -> io.BytesIO:
-        """What http.client asks a socket for."""
-        return io.BytesIO(self._received)
 
 
 def send(
@@ -60,21 +51,14 @@ def send(
         lines.append(b"Content-Length: " + (length or str(len(body))).encode("ascii"))
     message = b"\r\n".join([*lines, b"Connection: close", b"", b""]) + body
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
-        try:
+        # The service may refuse a request and close before it has read all of it.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(message)
-            received = b"".join(iter(lambda: connection.recv(65536), b""))
-        except (BrokenPipeError, ConnectionResetError):
-            # The service may refuse a request and close before it has read all of it.
-            received = b"".join(iter(lambda: connection.recv(65536), b""))
-    return _parsed(received, method)
+        response = http.client.HTTPResponse(connection, method=method)
+        response.begin()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, received, response.read())
 
 
 def _octets(value: str | bytes) -> bytes:
     return value.encode("latin-1") if isinstance(value, str) else value
-
-
-def _parsed(received: bytes, method: str) -> Answer:
-    response = http.client.HTTPResponse(_Readable(received), method=method)  # type: ignore[arg-type]
-    response.begin()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())

@@ -135,7 +135,7 @@ def test_returned_request_is_there_when_named_or_written(client: Client, name: s
 @pytest.mark.req("S-7-19")
 @pytest.mark.parametrize("urn", [USER, ENTERPRISE, TRAITS])
 def test_every_published_attribute_is_implemented(urn: str, client: Client, name: str) -> None:
-    """A value for each attribute that clients may write comes back, with every sub-attribute, and can be filtered by."""
+    """A value for each attribute that clients may write comes back with every sub-attribute, and is found by pr."""
     sent: dict[str, Any] = {}
     for attribute in published(client, urn).values():
         if attribute["mutability"] in ("readWrite", "immutable") and attribute["name"] != "userName":
@@ -145,8 +145,8 @@ def test_every_published_attribute_is_implemented(urn: str, client: Client, name
     shown = taken(client.get(f"/Users/{user['id']}", params={"attributes": asked}))
     held = shown if urn == USER else shown[urn]
     assert {n: held[n] for n in sent} == sent
-    for attribute in sent:
-        assert client.found("/Users", f'{urn}:{attribute} pr and userName eq "{name}"') == {user["id"]}
+    for sent_name in sent:
+        assert client.found("/Users", f'{urn}:{sent_name} pr and userName eq "{name}"') == {user["id"]}
 
 
 def _sample(attribute: dict[str, Any]) -> Any:
@@ -185,7 +185,14 @@ def test_a_new_resource_type_is_served(fleet: Client, name: str) -> None:
 def test_a_required_extension_must_be_there(fleet: Client, name: str) -> None:
     """Without it, or without what it requires, a resource is neither created nor replaced."""
     body = {"schemas": [DEVICE, WARRANTY], "serial": name}
-    for wrong in ({}, {WARRANTY: None}, {WARRANTY: {}}, {WARRANTY: {"note": "n"}}, {WARRANTY: {"contract": ""}}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {},
+        {WARRANTY: None},
+        {WARRANTY: {}},
+        {WARRANTY: {"note": "n"}},
+        {WARRANTY: {"contract": ""}},
+    )
+    for wrong in wrongs:
         refused(fleet.create("/Devices", {**body, **wrong}), 400, "invalidValue")
     assert fleet.found("/Devices", f'serial eq "{name}"') == set()
     device = taken(fleet.create("/Devices", {**body, WARRANTY: {"contract": "C1"}}), 201)

@@ -78,7 +78,9 @@ def test_what_is_required_is_missed_by_name(client: Client) -> None:
 
 
 @pytest.mark.req("P-3.3-09")
-@pytest.mark.parametrize("body", ["{", "", " ", "[]", "null", "7", '"text"', "{'a': 1}", '{"a": 1,}', '{"a": 1} x', "[{}]"])
+@pytest.mark.parametrize(
+    "body", ["{", "", " ", "[]", "null", "7", '"text"', "{'a': 1}", '{"a": 1,}', '{"a": 1} x', "[{}]"]
+)
 def test_a_body_that_is_no_json_object_is_refused(body: str, client: Client) -> None:
     """400 invalidSyntax for POST of either type."""
     for endpoint in ("/Users", "/Groups"):

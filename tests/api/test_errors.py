@@ -85,7 +85,12 @@ _ROWS: list[tuple[str, int, str | None, Make]] = [
     ("secret in a filter", 403, "sensitive", _filter('password eq "x"')),
     ("secret in a posted filter", 403, "sensitive", _posted_filter("password pr")),
     ("secret in sortBy", 403, "sensitive", lambda c, _, __: c.get("/Users", params={"sortBy": "password"})),
-    ("duplicate, POST", 409, "uniqueness", lambda c, _, name: c.create("/Users", {"schemas": [USER], "userName": name})),
+    (
+        "duplicate, POST",
+        409,
+        "uniqueness",
+        lambda c, _, name: c.create("/Users", {"schemas": [USER], "userName": name}),
+    ),
     (
         "duplicate, PUT",
         409,

@@ -323,7 +323,8 @@ def test_depth_and_length_are_bounded(filter: str, client: Client) -> None:
 
 @pytest.mark.req("P-3.4.2.2-20")
 @pytest.mark.parametrize(
-    ("stored", "asked"), [("ÉLOISE", "éloise"), ("Straße", "STRASSE"), ("Ａｄａ", "ada"), ("Ange\u0301lique", "angélique")]
+    ("stored", "asked"),
+    [("ÉLOISE", "éloise"), ("Straße", "STRASSE"), ("Ａｄａ", "ada"), ("Ange\u0301lique", "angélique")],
 )
 def test_text_is_compared_by_case_folding(stored: str, asked: str, client: Client, name: str) -> None:
     """Without caseExact, text is equal after folding in every script; with it, only as it is."""

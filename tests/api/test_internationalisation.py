@@ -26,7 +26,7 @@ SAME = [
     ("ΣΊΣΥΦΟΣ", "σίσυφος"),
     ("ｶﾞ", "ガ"),
     ("Ж", "ж"),
-    ("Ångström", "\u212bngstro\u0308m".replace("\u212b", "A\u030a")),
+    ("Ångström", "A\u030angstro\u0308m"),
 ]
 DIFFERENT = [("Zoë", "Zoe"), ("山田", "山本"), ("ı", "i"), ("a.b", "ab"), ("o'brien", "obrien")]
 
@@ -126,13 +126,12 @@ def test_strings_are_prepared_before_they_are_compared(
 ) -> None:
     top, _, sub = attribute.partition(".")
     value = f"{stored} {name}"
-    id = client.create(
-        "/Users", {"schemas": [USER], "userName": name, top: {sub: value} if sub else value}
-    ).json()["id"]
+    id = client.create("/Users", {"schemas": [USER], "userName": name, top: {sub: value} if sub else value}).json()[
+        "id"
+    ]
     for spelling in (stored, other):
-        start = spelling[: max(1, len(spelling) - 1)] if unicodedata.is_normalized("NFC", spelling) else spelling
         assert client.found("/Users", f'{attribute} eq "{spelling} {name}"') == {id}
-        assert id in client.found("/Users", f'{attribute} sw "{start}"')
+        assert id in client.found("/Users", f'{attribute} sw "{spelling} "')
         assert id in client.found("/Users", f'{attribute} co "{spelling}"')
         assert id not in client.found("/Users", f'{attribute} ne "{spelling} {name}"')
 

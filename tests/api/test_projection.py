@@ -73,7 +73,9 @@ def test_a_patch_of_a_group_answers_with_what_was_asked_for(client: Client, name
 
 
 @pytest.mark.req("P-3.4.2.5-02")
-@pytest.mark.parametrize("text", ["USERNAME,Name.FamilyName", f"{USER}:userName, {USER}:name.familyName ", "userName,,name.familyName"])
+@pytest.mark.parametrize(
+    "text", ["USERNAME,Name.FamilyName", f"{USER}:userName, {USER}:name.familyName ", "userName,,name.familyName"]
+)
 def test_names_are_separated_by_commas_and_ignore_case(text: str, client: Client, name: str) -> None:
     """Names in any case, with or without URN and spaces, select the same."""
     user = make(client, name)
@@ -112,7 +114,7 @@ def test_excluding_a_sub_attribute_removes_only_that(client: Client, name: str) 
     assert shown(client, user, excludedAttributes="name.familyName") == {**user, "name": {"givenName": "Ada"}}
     trimmed = [{"value": "ada@tern.example", "type": "work"}]
     assert shown(client, user, excludedAttributes="emails.primary") == {**user, "emails": trimmed}
-    parts = "formatted familyName givenName middleName honorificPrefix honorificSuffix".split()
+    parts = ["formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix"]
     every = ",".join(f"name.{part}" for part in (*parts, "givenName"))
     assert shown(client, user, excludedAttributes=every) == {k: v for k, v in user.items() if k != "name"}
     without = {k: v for k, v in user["meta"].items() if k != "location"}

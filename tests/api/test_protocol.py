@@ -37,7 +37,9 @@ from tests.support.service import (
 
 
 @pytest.mark.req("P-1.3-01")
-@pytest.mark.parametrize("url", ["https://scim.tern.example/x?y=1", "https://scim.tern.example/?", "https://t.example/#a"])
+@pytest.mark.parametrize(
+    "url", ["https://scim.tern.example/x?y=1", "https://scim.tern.example/?", "https://t.example/#a"]
+)
 def test_a_base_uri_has_no_query(url: str) -> None:
     """A public URL with a query or fragment stops the service at its start."""
     with pytest.raises(ConfigError, match="public_url"):
@@ -124,7 +126,9 @@ def test_without_a_valid_token_there_is_a_challenge(
             ("POST", "/Users/.search"),
             ("POST", "/Schemas"),
         ):
-            response = anonymous.request(method, target, headers=headers, json={"schemas": [USER], "userName": f"x-{name}"})
+            response = anonymous.request(
+                method, target, headers=headers, json={"schemas": [USER], "userName": f"x-{name}"}
+            )
             refused(response, 401)
             assert response.headers["WWW-Authenticate"].startswith("Bearer ")
     assert taken(client.get(path))["userName"] == name
@@ -178,9 +182,9 @@ def test_a_token_is_good_at_its_own_service_only(
     for false in forged:
         with Client(service.settings.scim_url, false) as client:
             refused(client.get("/Users?count=0"), 401)
-    with own_service(store_name, api_registry(), new_database, tmp_path) as other:
-        with Client(other.settings.scim_url, token) as client:
-            refused(client.get("/Users?count=0"), 401)
+    elsewhere = own_service(store_name, api_registry(), new_database, tmp_path)
+    with elsewhere as other, Client(other.settings.scim_url, token) as client:
+        refused(client.get("/Users?count=0"), 401)
 
 
 @pytest.mark.req("P-3.1-01")
@@ -202,7 +206,12 @@ def test_messages_are_known_by_their_exact_schema(client: Client, name: str) -> 
 @pytest.mark.req("P-3.1-03", "P-3.3-10")
 def test_answers_show_what_is_stored(client: Client, name: str) -> None:
     """What a POST or PUT ignored, unknown attributes and sub-attributes too, is not echoed and not stored."""
-    ignored = {"shoeSize": 42, "groups": [], "meta": {"created": "x"}, "emails": [{"value": "a@t.example", "colour": 1}]}
+    ignored = {
+        "shoeSize": 42,
+        "groups": [],
+        "meta": {"created": "x"},
+        "emails": [{"value": "a@t.example", "colour": 1}],
+    }
     user = client.user(name, **ignored)
     body = {"schemas": [USER], "userName": name, **ignored}
     replaced = taken(client.put(f"/Users/{user['id']}", json=body))
@@ -262,5 +271,7 @@ def test_paths_are_decoded_and_may_end_with_a_slash(client: Client, name: str) -
         assert taken(client.get(client.base + path)) == user
     for path in ("/Users/", "//Users", "/Users//"):
         assert taken(client.get(client.base + path, params={"count": "0"}))["totalResults"] >= 1
-    created = client.post("/Users/", json={"schemas": [USER], "userName": f"x-{name}"}, headers={"Content-Type": SCIM_JSON})
+    created = client.post(
+        "/Users/", json={"schemas": [USER], "userName": f"x-{name}"}, headers={"Content-Type": SCIM_JSON}
+    )
     assert taken(created, 201)["meta"]["location"].startswith(f"{client.base}/Users/")

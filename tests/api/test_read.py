@@ -107,6 +107,8 @@ def test_no_match_is_an_empty_list(client: Client) -> None:
         "count=abc",
         "count=1.5",
         "count=",
+        "count=1%0A",
+        "count=%D9%A1",
         "startIndex=one",
         "startIndex=1e3",
         "count=1&count=2",

@@ -94,7 +94,7 @@ def test_a_definition_with_only_a_name_has_the_defaults(client: Client, name: st
 
 @pytest.mark.req("S-2.3.1-01")
 @pytest.mark.parametrize(
-    "text", ["山田 太郎 🛰️", "e\u0301 stays decomposed", " two  spaces ", "\u202bعربي\u202c", "x" * 2000]
+    "text", ["山田 太郎 🛰️", "e\u0301 stays decomposed", " two  spaces ", "\u202bعربي\u202c", "x" * 500]
 )
 def test_strings_come_back_as_they_were_sent(text: str, client: Client, name: str) -> None:
     """A string of any Unicode characters is returned code point by code point."""

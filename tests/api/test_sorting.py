@@ -27,7 +27,13 @@ def make(client: Client, name: str, **attributes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("path", ["name.familyName", "NAME.FAMILYNAME", f"{USER}:name.familyName"])
 def test_sorting_by_a_sub_attribute(path: str, client: Client, name: str) -> None:
     """A sub-attribute path orders, ascending where nothing else is asked."""
-    make(client, name, a={"name": {"familyName": "Moss"}}, b={"name": {"familyName": "Fell"}}, c={"name": {"familyName": "Dyer"}})
+    make(
+        client,
+        name,
+        a={"name": {"familyName": "Moss"}},
+        b={"name": {"familyName": "Fell"}},
+        c={"name": {"familyName": "Dyer"}},
+    )
     assert order(client, name, path) == "cba"
     assert order(client, name, path, sortOrder="ascending") == "cba"
     assert order(client, name, path, sortOrder="descending") == "abc"
@@ -35,7 +41,9 @@ def test_sorting_by_a_sub_attribute(path: str, client: Client, name: str) -> Non
 
 
 @pytest.mark.req("P-3.4.2.3-02", "P-3.4.2.3-08")
-@pytest.mark.parametrize("path", ["name", "meta", "addresses", "schemas", "groups", "members", "foo", "a b", "name.foo", "1", "."])
+@pytest.mark.parametrize(
+    "path", ["name", "meta", "addresses", "schemas", "groups", "members", "foo", "a b", "name.foo", "1", "."]
+)
 def test_what_has_no_order_is_refused(path: str, client: Client) -> None:
     """400 invalidPath for complex attributes, relations, unknown and malformed names."""
     for endpoint in ("/Users", "/"):
@@ -77,7 +85,11 @@ def test_resources_without_a_value_come_last_ascending(path: str, client: Client
 def test_the_order_is_one_of_two(value: str, client: Client) -> None:
     """Another sortOrder is refused, in the query and in a SearchRequest."""
     refused(client.get("/Users", params={"sortBy": "userName", "sortOrder": value}), 400, "invalidValue")
-    body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "sortBy": "userName", "sortOrder": value}
+    body = {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+        "sortBy": "userName",
+        "sortOrder": value,
+    }
     refused(client.post("/Users/.search", json=body), 400, "invalidValue")
 
 
@@ -99,7 +111,11 @@ def test_the_order_follows_the_type(client: Client, name: str) -> None:
             "active": False,
             VECTOR: {"level": 9, "score": 10, "hired": "2024-01-01T00:00:00Z"},
         },
-        c={"displayName": "adam", "externalId": "C", VECTOR: {"level": -11, "score": -0.5, "hired": "2023-12-31T22:30:00Z"}},
+        c={
+            "displayName": "adam",
+            "externalId": "C",
+            VECTOR: {"level": -11, "score": -0.5, "hired": "2023-12-31T22:30:00Z"},
+        },
     )
     assert order(client, name, "displayName") == "cab"
     assert order(client, name, "externalId") == "acb"

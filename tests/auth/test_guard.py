@@ -27,7 +27,7 @@ from app.auth.keys import parse_key
 from app.control import Access, ControlStore, CredentialKind
 from config.settings import Settings
 from tests.auth.conftest import PUBLIC_URL, NewClient
-from tests.auth.service import Client, Service
+from tests.auth.service import FORM, Client, Service
 from tests.control.clock import Clock
 
 METADATA = "https://scim.example/.well-known/oauth-protected-resource/t1/scim/v2"

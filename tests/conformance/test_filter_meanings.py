@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 
 from app.scim.filter.nodes import And, Compare, Constant, Not, Op, Or, Present, Some
@@ -37,10 +39,10 @@ def test_absent_values_compare_false(backend: Backend, registry: Registry) -> No
     for leaf in leaves(registry):
         if leaf.kind != "User" or leaf.attribute.path in ("id", "userName") or leaf.attribute.path.startswith("meta."):
             continue
-        tests = [Compare(leaf.attribute, op, each) for op in leaf.operators for each in operands(leaf, ())[:3]]
-        some = [leaf.about(test) for test in tests]
-        assert found(backend, "User", Or(tuple(some))) == set(), leaf
-        assert found(backend, "User", And(tuple(Not(test) for test in some))) == {bare.id}, leaf
+        chosen = zip(leaf.operators, cycle(operands(leaf, ())), strict=False)
+        tests = [leaf.about(Compare(leaf.attribute, op, operand)) for op, operand in chosen]
+        assert found(backend, "User", Or(tuple(tests))) == set(), leaf
+        assert found(backend, "User", And(tuple(Not(test) for test in tests))) == {bare.id}, leaf
 
 
 @pytest.mark.parametrize("text", HOSTILE)

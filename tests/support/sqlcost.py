@@ -57,9 +57,7 @@ def _remember(connection: Any, _record: Any) -> None:
 
 
 @event.listens_for(Engine, "after_cursor_execute")
-def _count(
-    _connection: Any, cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: bool
-) -> None:
+def _count(_connection: Any, cursor: Any, _statement: str, parameters: Any, _context: Any, executemany: bool) -> None:
     _totals["statements"] += len(parameters) if executemany else 1
     if cursor.description is not None and not isinstance(cursor, _CountingCursor):
         _totals["rows"] += max(cursor.rowcount, 0)

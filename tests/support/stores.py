@@ -33,8 +33,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A kind of store. `open` gives a fresh and empty one, and closes it; `share` is the part of the generated examples
-    that it is given (a server is asked fewer than a file)."""
+    """A kind of store. `open` gives a fresh and empty one, and closes it. `share` is the part that it is given of what
+    takes long (examples of call sequences, members of the large group): a server gets less than a file."""
 
     name: str
     capabilities: Capability
@@ -101,5 +101,5 @@ def _open_sql(request: pytest.FixtureRequest, kind: str) -> Iterator[Opened]:
 
 
 for _kind in ("sqlite", "postgresql", "mariadb"):
-    register(Store(_kind, ALL, REGISTRY, partial(_open_sql, kind=_kind), share=1.0 if _kind == "sqlite" else 0.4))
+    register(Store(_kind, ALL, REGISTRY, partial(_open_sql, kind=_kind), share=1.0 if _kind == "sqlite" else 0.2))
 register(Store("reference", ALL, REGISTRY, _open_reference))

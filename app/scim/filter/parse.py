@@ -25,7 +25,7 @@ from app.scim.filter.nodes import (
 _TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([()\[\]])|([^\s()\[\]"]+))', re.DOTALL)
 _NUMBER = re.compile(r"^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$", re.ASCII)
 _NAME = re.compile(r"(?:[A-Za-z][A-Za-z0-9_$-]*|\$ref)")
-_URN = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s\"()\[\]]+$")
+_URN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\"()\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def parse_attr_path(text: str) -> AttrPath | None:
     """`[URI ":"] ATTRNAME [subAttr]` split at the last colon and then at one dot; None when it has another form."""
     urn, colon, rest = text.rpartition(":")
     name, dot, sub = rest.partition(".")
-    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(sub)) or (colon and not _URN.match(urn)):
+    if not _NAME.fullmatch(name) or (dot and not _NAME.fullmatch(sub)) or (colon and not _URN.fullmatch(urn)):
         return None
     return AttrPath(urn, name, sub if dot else None)
 
@@ -133,6 +133,8 @@ class _Parser:
         if not self._peek().startswith("."):
             return ParsedValuePath(path, where)
         sub = self._path(self._peek()[1:])
+        if sub.urn or sub.sub:
+            _refuse_word(self._peek(), "a sub-attribute")
         self._next += 1
         return ParsedValuePath(path, where, self._test(sub))
 

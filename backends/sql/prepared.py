@@ -1,0 +1,181 @@
+"""Statements compiled once and then run on the driver's own cursor.
+
+SQLAlchemy writes the SQL and converts values; what is left out is what it does again for each execution, which costs
+several times as much as the statement itself (docs/decisions/0007-statements-run-on-the-driver.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.types import TypeEngine
+
+Parameters = Mapping[str, Any]
+Rows = list[tuple[Any, ...]]
+
+_KEPT = 4000
+
+
+class Prepared:
+    """One statement in the driver's own form. Lists that `IN` compares with have the lengths it was made for."""
+
+    def __init__(
+        self, statement: ClauseElement, dialect: Dialect, keys: Sequence[str] | None, lengths: Mapping[str, int]
+    ) -> None:
+        compiled: Any = statement.compile(dialect=dialect, column_keys=keys)
+        blanks = {name: [""] * length for name, length in lengths.items()}
+        expanded = compiled.construct_expanded_state({**compiled.params, **blanks})
+        self.text: str = expanded.statement
+        self._fixed: dict[str, Any] = dict(expanded.parameters)
+        self._order: list[str] | None = expanded.positiontup
+        self._binders = _binders({n: b for n, b in compiled.binds.items() if n not in lengths}, dialect)
+        self._lists = dict(lengths)
+        self._types = [c.type for c in statement.selected_columns] if isinstance(statement, Select) else []
+        self._dialect = dialect
+        self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
+
+    def arguments(self, parameters: Parameters) -> Any:
+        """The parameters as the driver takes them."""
+        given = {**self._fixed, **parameters}
+        for name, length in self._lists.items():
+            items = given.pop(name)
+            # The list may be shorter than what was compiled: its last item is repeated, which changes nothing.
+            given.update((f"{name}_{n + 1}", items[min(n, len(items) - 1)]) for n in range(length))
+        for name, convert in self._binders:
+            given[name] = convert(given[name])
+        return given if self._order is None else [given[name] for name in self._order]
+
+    def rows(self, cursor: Any) -> Rows:
+        """What the statement returned, with values as SQLAlchemy's types give them."""
+        rows: Rows = cursor.fetchall()
+        if self._readers is None:
+            self._readers = _readers(self._types, cursor.description, self._dialect)
+        if not self._readers:
+            return rows
+        return [self._converted(row) for row in rows]
+
+    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = list(row)
+        for place, convert in self._readers or ():
+            values[place] = convert(values[place])
+        return tuple(values)
+
+
+class Outcome:
+    """The rows that a statement returned, and how many it changed."""
+
+    __slots__ = ("rowcount", "rows")
+
+    def __init__(self, rows: Rows, rowcount: int) -> None:
+        self.rows = rows
+        self.rowcount = rowcount
+
+    def first(self) -> tuple[Any, ...] | None:
+        """The first row, if there is one."""
+        return self.rows[0] if self.rows else None
+
+
+class Session:
+    """Runs prepared statements on one connection. Raises SQLAlchemy's DBAPIError, as SQLAlchemy itself would."""
+
+    def __init__(self, connection: PoolProxiedConnection, prepare: Prepare) -> None:
+        self._connection = connection
+        self._prepare = prepare
+
+    def execute(self, statement: ClauseElement, parameters: Parameters) -> Outcome:
+        """Run a statement once."""
+        prepared = self._prepare(statement, parameters)
+        return self._run(
+            prepared.text, lambda cursor: cursor.execute(prepared.text, prepared.arguments(parameters)), prepared
+        )
+
+    def execute_many(self, statement: ClauseElement, rows: Sequence[Parameters]) -> None:
+        """Run a statement once for each row; all have the same names."""
+        prepared = self._prepare(statement, rows[0])
+        arguments = [prepared.arguments(row) for row in rows]
+        self._run(prepared.text, lambda cursor: cursor.executemany(prepared.text, arguments), None)
+
+    def command(self, text: str) -> None:
+        """Run a text without parameters, such as COMMIT."""
+        self._run(text, lambda cursor: cursor.execute(text), None)
+
+    def _run(self, text: str, call: Callable[[Any], Any], returning: Prepared | None) -> Outcome:
+        cursor = self._connection.cursor()
+        try:
+            call(cursor)
+            if returning is None or cursor.description is None:
+                return Outcome([], cursor.rowcount)
+            return Outcome(returning.rows(cursor), cursor.rowcount)
+        except self._prepare.driver_error as error:
+            raise self._prepare.reported(error, text, self._connection) from error
+        finally:
+            cursor.close()
+
+
+class Prepare:
+    """Gives the prepared form of a statement object, made when it is first asked for."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._made = lru_cache(_KEPT)(self._make)
+        self._expanding = lru_cache(_KEPT)(_expanding_names)
+
+    def __call__(self, statement: ClauseElement, parameters: Parameters) -> Prepared:
+        names = self._expanding(statement)
+        lengths = tuple((name, _rounded(len(parameters[name]))) for name in names) if names else ()
+        keys = None if isinstance(statement, Select) else tuple(parameters)
+        return self._made(statement, keys, lengths)
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """Base of the driver's exceptions."""
+        error: type[Exception] = self._dialect.loaded_dbapi.Error
+        return error
+
+    def reported(self, error: Any, text: str | None, connection: PoolProxiedConnection | None) -> Exception:
+        """The SQLAlchemy exception of a driver's exception; a connection that has died is given up."""
+        lost = connection is not None and self._dialect.is_disconnect(error, connection.driver_connection, None)
+        if lost and connection is not None:
+            connection.invalidate(error)
+        translated: Exception = DBAPIError.instance(text, None, error, self.driver_error, True, lost, self._dialect)
+        return translated
+
+    def _make(
+        self, statement: ClauseElement, keys: tuple[str, ...] | None, lengths: tuple[tuple[str, int], ...]
+    ) -> Prepared:
+        return Prepared(statement, self._dialect, keys, dict(lengths))
+
+
+def _expanding_names(statement: ClauseElement) -> tuple[str, ...]:
+    """The parameters whose values are lists that the caller gives."""
+    binds = (e for e in iterate(statement) if isinstance(e, BindParameter))
+    return tuple(dict.fromkeys(b.key for b in binds if b.expanding and b.value is None))
+
+
+def _rounded(length: int) -> int:
+    """The next power of two, so that few lengths are compiled."""
+    return 1 << max(length - 1, 0).bit_length()
+
+
+def _binders(binds: Mapping[str, BindParameter[Any]], dialect: Dialect) -> list[tuple[str, Callable[[Any], Any]]]:
+    found = ((name, bind.type.dialect_impl(dialect).bind_processor(dialect)) for name, bind in binds.items())
+    return [(name, convert) for name, convert in found if convert is not None]
+
+
+def _readers(
+    types: Sequence[TypeEngine[Any]], description: Any, dialect: Dialect
+) -> list[tuple[int, Callable[[Any], Any]]]:
+    found: list[tuple[int, Callable[[Any], Any]]] = []
+    for place, kind in enumerate(types):
+        convert = kind.dialect_impl(dialect).result_processor(dialect, description[place][1])
+        if convert is not None:
+            found.append((place, convert))
+    return found

@@ -1,0 +1,170 @@
+"""Workers and databases that go away, hang and come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import selected_backends
+from tests.support.servers import DatabaseServer
+from tests.support.service import ERROR, Client
+from tests.wire.landfall import Landfall, serving, until
+
+_SERVERS = ("postgresql", "mariadb")
+_SHORT = {"LANDFALL_SQL_CONNECT_TIMEOUT_SECONDS": "2", "LANDFALL_SQL_STATEMENT_TIMEOUT_SECONDS": "2"}
+
+
+class Outage:
+    """A store that can be taken away and given back. `reads` says whether reading suffers too."""
+
+    reads = True
+
+    def begin(self) -> None:
+        """Afterwards the store is of no use."""
+
+    def end(self) -> None:
+        """Afterwards it is as before."""
+
+
+class LockedFile(Outage):
+    """SQLite, where another program holds the only right to write."""
+
+    reads = False
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        self._connection.close()
+
+
+class DeadServer(Outage):
+    """A database server that has been killed."""
+
+    def __init__(self, server: DatabaseServer) -> None:
+        self._server = server
+
+    def begin(self) -> None:
+        self._server.kill()
+
+    def end(self) -> None:
+        self._server.start()
+
+
+class HungServer(Outage):
+    """A database server that takes connections and says nothing."""
+
+    def __init__(self, server: DatabaseServer) -> None:
+        self._server = server
+
+    def begin(self) -> None:
+        self._server.suspend()
+
+    def end(self) -> None:
+        self._server.resume()
+
+
+def _outages() -> Iterator[object]:
+    for kind in selected_backends():
+        for how in ("killed", "hung") if kind in _SERVERS else ("locked",):
+            yield pytest.param(kind, how, id=f"{kind}-{how}", marks=pytest.mark.xdist_group(f"outage-{kind}"))
+
+
+@pytest.mark.parametrize(("kind", "how"), _outages())
+def test_a_store_that_goes_away_is_answered_with_503_until_it_is_back(
+    kind: str,
+    how: str,
+    new_database: Callable[[str], str],
+    database_servers: Callable[[str], DatabaseServer],
+    tmp_path: Path,
+) -> None:
+    """Nothing has to be restarted, and what was refused was not done."""
+    url = new_database(kind)
+    with serving(Landfall(tmp_path / "home", {"LANDFALL_SQL_URL": url, **_SHORT})) as landfall:
+        client = landfall.client("outage")
+        user = client.user("mira.solberg@tern.example", title="Pilot")
+        path = f"/Users/{user['id']}"
+        outage = _outage(how, url, lambda: database_servers(kind))
+        outage.begin()
+        try:
+            change = {"op": "replace", "path": "title", "value": "Captain"}
+            _expect_unavailable(client.change(path, change))
+            _expect_unavailable(client.create("/Users", {"userName": "late@tern.example"}))
+            _expect_unavailable(client.delete(path))
+            if outage.reads:
+                _expect_unavailable(client.get(path))
+                _expect_unavailable(client.search("/Users", 'userName eq "mira.solberg@tern.example"'))
+                assert httpx.get(f"{landfall.url}/readyz", timeout=30).status_code == 503
+            assert httpx.get(f"{landfall.url}/healthz", timeout=30).status_code == 200
+        finally:
+            outage.end()
+        until(lambda: client.get(path).status_code == 200)
+        assert client.get(path).json() == user
+        assert client.found("/Users", 'userName eq "late@tern.example"') == set()
+        assert client.change(path, change).json()["title"] == "Captain"
+        assert httpx.get(f"{landfall.url}/readyz", timeout=30).status_code == 200
+
+
+def _outage(how: str, url: str, server: Callable[[], DatabaseServer]) -> Outage:
+    if how == "locked":
+        return LockedFile(Path(url.removeprefix("sqlite:///")))
+    return DeadServer(server()) if how == "killed" else HungServer(server())
+
+
+def _expect_unavailable(answer: httpx.Response) -> None:
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    document = answer.json()
+    assert document["schemas"] == [ERROR]
+    assert document["status"] == "503"
+    # Nothing of the address, the driver or the statement.
+    assert not [word for word in ("127.0.0.1", "psycopg", "pymysql", "sqlite", "SELECT") if word in answer.text]
+
+
+def test_a_worker_that_is_killed_is_replaced(service: Landfall, client: Client, name: str) -> None:
+    """The other worker goes on at once, and the new one knows what the old one knew."""
+    user = client.user(name)
+    headers = {"Authorization": client.headers["Authorization"]}
+    victim, *others = service.workers()
+    os.kill(victim, signal.SIGKILL)
+    assert others
+    until(lambda: len(service.workers() - {victim}) == 2)
+    for connection in service.connection_to_each().values():
+        connection.request("GET", f"/scim/v2/Users/{user['id']}", headers=headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 200
+        connection.close()
+
+
+def test_a_worker_killed_in_the_midst_of_writing_leaves_nothing_half_done(
+    service: Landfall, client: Client, name: str
+) -> None:
+    """A group gets all of the members of a request, or none; and the next request is not held up by the dead one."""
+    users = [client.user(f"{name}-{number}")["id"] for number in range(50)]
+    group = client.group(name)["id"]
+    for round_ in range(3):
+        victim = min(service.workers())
+        members = [{"value": user} for user in users]
+        with httpx.Client(headers={"Authorization": client.headers["Authorization"]}, timeout=30) as other:
+            body = {
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": ("add", "remove")[round_ % 2], "path": "members", "value": members}],
+            }
+            os.kill(victim, signal.SIGKILL)
+            with suppress(httpx.TransportError):
+                other.patch(f"{service.scim_url}/Groups/{group}", json=body)
+        until(lambda gone=victim: len(service.workers() - {gone}) == 2)  # type: ignore[misc]
+        with httpx.Client(headers={"Authorization": client.headers["Authorization"]}, timeout=30) as other:
+            found = other.get(f"{service.scim_url}/Groups/{group}").json().get("members", [])
+        assert len(found) in (0, len(users))
