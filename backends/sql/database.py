@@ -37,7 +37,7 @@ class Database:
     def __init__(self, url: str, faults: Faults, timeouts: Timeouts, pool_size: int) -> None:
         self.engine = open_engine(url, timeouts, pool_size)
         self.dialect = dialects.of(self.engine.url)
-        self._prepare = Prepare(self.engine.dialect)
+        self._prepare = Prepare(self.engine)
         self._faults = faults
         self._timeouts = timeouts
         self._writer = threading.Lock() if self.dialect.single_writer else None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Select
+from sqlalchemy import BindParameter, Engine, Select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -84,38 +84,45 @@ class Outcome:
 
 
 class Session:
-    """Runs prepared statements on one connection. Raises SQLAlchemy's DBAPIError, as SQLAlchemy itself would."""
+    """Runs prepared statements on one connection. Raises SQLAlchemy's DBAPIError, as SQLAlchemy itself would, and tells
+    those who listen to its events `before_cursor_execute` and `after_cursor_execute` of each statement."""
 
     def __init__(self, connection: PoolProxiedConnection, prepare: Prepare) -> None:
-        self._connection = connection
+        self.connection = connection
+        self.engine = prepare.engine
+        self.dialect = prepare.engine.dialect
         self._prepare = prepare
 
     def execute(self, statement: ClauseElement, parameters: Parameters) -> Outcome:
         """Run a statement once."""
         prepared = self._prepare(statement, parameters)
-        return self._run(
-            prepared.text, lambda cursor: cursor.execute(prepared.text, prepared.arguments(parameters)), prepared
-        )
+        return self._run(prepared.text, prepared.arguments(parameters), prepared)
 
     def execute_many(self, statement: ClauseElement, rows: Sequence[Parameters]) -> None:
         """Run a statement once for each row; all have the same names."""
         prepared = self._prepare(statement, rows[0])
-        arguments = [prepared.arguments(row) for row in rows]
-        self._run(prepared.text, lambda cursor: cursor.executemany(prepared.text, arguments), None)
+        self._run(prepared.text, [prepared.arguments(row) for row in rows], None, many=True)
 
     def command(self, text: str) -> None:
         """Run a text without parameters, such as COMMIT."""
-        self._run(text, lambda cursor: cursor.execute(text), None)
+        self._run(text, (), None)
 
-    def _run(self, text: str, call: Callable[[Any], Any], returning: Prepared | None) -> Outcome:
-        cursor = self._connection.cursor()
+    def _run(self, text: str, arguments: Any, returning: Prepared | None, *, many: bool = False) -> Outcome:
+        cursor = self.connection.cursor()
+        heard = self.engine.dispatch
+        for tell in heard.before_cursor_execute:
+            tell(self, cursor, text, arguments, None, many)
         try:
-            call(cursor)
-            if returning is None or cursor.description is None:
-                return Outcome([], cursor.rowcount)
-            return Outcome(returning.rows(cursor), cursor.rowcount)
+            if many:
+                cursor.executemany(text, arguments)
+            else:
+                cursor.execute(text, arguments)
+            for tell in heard.after_cursor_execute:
+                tell(self, cursor, text, arguments, None, many)
+            rows = returning.rows(cursor) if returning is not None and cursor.description is not None else []
+            return Outcome(rows, cursor.rowcount)
         except self._prepare.driver_error as error:
-            raise self._prepare.reported(error, text, self._connection) from error
+            raise self._prepare.reported(error, text, self.connection) from error
         finally:
             cursor.close()
 
@@ -123,8 +130,9 @@ class Session:
 class Prepare:
     """Gives the prepared form of a statement object, made when it is first asked for."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._dialect = engine.dialect
         self._made = lru_cache(_KEPT)(self._make)
         self._expanding = lru_cache(_KEPT)(_expanding_names)
 

@@ -222,7 +222,8 @@ def test_a_value_of_the_wrong_type_is_invalid_value(client: Client, name: str, m
 
 
 @pytest.mark.parametrize(
-    "members", [7, "x", [7], ["x", 7], [{"value": 7}], [{"value": ["x"]}], [[]], [True], [{"display": "x"}], {"value": 1}]
+    "members",
+    [7, "x", [7], ["x", 7], [{"value": 7}], [{"value": ["x"]}], [[]], [True], [{"display": "x"}], {"value": 1}],
 )
 def test_members_of_the_wrong_type(client: Client, name: str, members: Any) -> None:
     document = {"schemas": [GROUP], "displayName": name, "members": members}
@@ -386,7 +387,11 @@ def test_injections_as_values_are_text(client: Client, name: str, text: str) -> 
     assert created.json()["id"] in client.found("/Users", f"displayName eq {operand} and externalId eq {operand}")
     group = client.create("/Groups", {"schemas": [GROUP], "displayName": f"{name}{text}", "externalId": text})
     assert group.json()["displayName"] == f"{name}{text}"
-    refused(client.create("/Groups", {"schemas": [GROUP], "displayName": text + name, "members": [text]}), 400, "invalidValue")
+    refused(
+        client.create("/Groups", {"schemas": [GROUP], "displayName": text + name, "members": [text]}),
+        400,
+        "invalidValue",
+    )
     client.delete(f"/Users/{created.json()['id']}")
     client.delete(f"/Groups/{group.json()['id']}")
 

@@ -141,7 +141,7 @@ def test_no_external_id_is_invented(client: Client, name: str) -> None:
 def test_external_ids_are_shared_by_the_installation_and_not_unique(
     client: Client, service: Service, name: str
 ) -> None:
-    """The installation is one provisioning domain: all integrations see an externalId, and several users may have it."""
+    """The installation is one provisioning domain: all integrations see an externalId, which is not unique."""
     other = service.client(dialect=Dialect.ENTRA)
     ids = {client.user(f"1-{name}", externalId=name)["id"], other.user(f"2-{name}", externalId=name)["id"]}
     for asking in (client, other):

@@ -1,8 +1,12 @@
-"""Whole requests from a grammar around good ones: never a 5xx, always a SCIM error where there is one."""
+"""Whole requests from a grammar around good ones: never a 5xx, always a SCIM error where there is one.
+
+LANDFALL_REQUEST_EXAMPLES is their number for each store (500); the choice is the same in every run.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,24 +25,66 @@ NOT_OFFERED = ("/Bulk", "/Me")
 
 _text = st.text(st.characters(codec="utf-8"), max_size=20)
 _word = st.sampled_from(
-    ["", "x", "work", "True", "false", "0", "mira@tern.example", "2024-01-01T00:00:00Z", "\0", "a\nb", "é", "\U0001f6a2"]
+    [
+        "",
+        "x",
+        "work",
+        "True",
+        "false",
+        "0",
+        "mira@tern.example",
+        "2024-01-01T00:00:00Z",
+        "\0",
+        "a\nb",
+        "é",
+        "\U0001f6a2",
+    ]
 )
 _scalar = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.integers(-2, 3), st.floats(allow_nan=False, allow_infinity=False), _word, _text
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-2, 3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    _word,
+    _text,
 )
 _names = st.sampled_from(
     [
-        *("schemas", "id", "meta", "userName", "externalId", "name", "displayName", "active", "emails", "roles", "title"),
+        *(
+            "schemas",
+            "id",
+            "meta",
+            "userName",
+            "externalId",
+            "name",
+            "displayName",
+            "active",
+            "emails",
+            "roles",
+            "title",
+        ),
         *("password", "groups", "members", "x509Certificates", "addresses", "phoneNumbers", "manager", "department"),
         *("value", "type", "primary", "display", "$ref", "givenName", "familyName", "formatted", "locale", "unknown"),
-        *(ENTERPRISE, TRAITS, VECTOR, USER, GROUP, "USERNAME", "Emails", "level", "score", "hired", "tags", "birthPlace"),
+        *(
+            ENTERPRISE,
+            TRAITS,
+            VECTOR,
+            USER,
+            GROUP,
+            "USERNAME",
+            "Emails",
+            "level",
+            "score",
+            "hired",
+            "tags",
+            "birthPlace",
+        ),
     ]
 )
 _value = st.recursive(
     _scalar,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.one_of(_names, _text), inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(_names, _text), inner, max_size=4)),
     max_leaves=8,
 )
 _members = st.dictionaries(_names, _value, max_size=5)
@@ -46,9 +92,34 @@ _members = st.dictionaries(_names, _value, max_size=5)
 _attribute = st.one_of(
     st.sampled_from(
         [
-            *("userName", "displayName", "title", "active", "emails", "emails.value", "name.givenName", "members", "groups"),
-            *("meta.created", "meta.lastModified", "id", "externalId", "schemas", "password", "manager", "groups.display"),
-            *(f"{ENTERPRISE}:department", f"{ENTERPRISE}:manager.value", f"{VECTOR}:level", f"{VECTOR}:hired", ENTERPRISE),
+            *(
+                "userName",
+                "displayName",
+                "title",
+                "active",
+                "emails",
+                "emails.value",
+                "name.givenName",
+                "members",
+                "groups",
+            ),
+            *(
+                "meta.created",
+                "meta.lastModified",
+                "id",
+                "externalId",
+                "schemas",
+                "password",
+                "manager",
+                "groups.display",
+            ),
+            *(
+                f"{ENTERPRISE}:department",
+                f"{ENTERPRISE}:manager.value",
+                f"{VECTOR}:level",
+                f"{VECTOR}:hired",
+                ENTERPRISE,
+            ),
             *(f"{VECTOR}:tags", f"{USER}:userName", "emails[0]", "roles.primary", "name", "x509Certificates.value"),
         ]
     ),
@@ -72,7 +143,11 @@ _filter = st.recursive(
     ),
     max_leaves=5,
 )
-_patch_path = st.one_of(_attribute, st.builds("{}[{}]".format, _attribute, _filter), st.builds("{}[{}].{}".format, _attribute, _filter, _names))
+_patch_path = st.one_of(
+    _attribute,
+    st.builds("{}[{}]".format, _attribute, _filter),
+    st.builds("{}[{}].{}".format, _attribute, _filter, _names),
+)
 _operation = st.fixed_dictionaries(
     {"op": st.sampled_from(["add", "remove", "replace", "Add", "Replace", "Remove", "move", 7])},
     optional={"path": st.one_of(_patch_path, _scalar), "value": st.one_of(_value, _members), "extra": _value},
@@ -82,16 +157,22 @@ _operation = st.fixed_dictionaries(
 def _mixed(schema: str, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     """A message of a schema with good members, of which some are overwritten by bad ones."""
     good = st.fixed_dictionaries({"schemas": st.just([schema])}, optional=members)
-    return st.builds(lambda start, more: {**start, **more}, good, st.one_of(st.just({}), _members))
+    return st.builds(lambda start, more: {**start, **more}, good, st.one_of(st.just({}), st.just({}), _members))
 
 
+_emails = st.lists(st.fixed_dictionaries({"value": _text}, optional={"type": _word, "primary": _scalar}), max_size=3)
 _integer = st.one_of(st.integers(-2, 5), st.integers(), st.sampled_from([10**30, -(10**30), 2**63]))
 _documents = {
-    "user": _mixed(USER, userName=_text, displayName=_value, emails=_value, active=_scalar, name=_value),
-    "group": _mixed(GROUP, displayName=_text, members=_value, externalId=_text),
+    "user": _mixed(USER, userName=_text, displayName=_text, emails=_emails, active=st.booleans(), name=_value),
+    "group": _mixed(GROUP, displayName=_text, members=st.one_of(st.just([]), _value), externalId=_text),
     "patch": _mixed(PATCH_OP, Operations=st.lists(_operation, max_size=4)),
     "search": _mixed(
-        SEARCH_REQUEST, filter=_filter, sortBy=_attribute, count=_integer, startIndex=_integer, attributes=st.lists(_attribute)
+        SEARCH_REQUEST,
+        filter=_filter,
+        sortBy=_attribute,
+        count=_integer,
+        startIndex=_integer,
+        attributes=st.lists(_attribute),
     ),
 }
 _body = st.one_of(
@@ -109,8 +190,25 @@ _segment = st.one_of(
 _path = st.one_of(
     st.sampled_from(
         [
-            *("/Users", "/Users/{user}", "/Groups", "/Groups/{group}", "/.search", "/Users/.search", "", "/", "/Users/"),
-            *("/Groups/.search", "/Schemas", f"/Schemas/{USER}", "/ResourceTypes/User", "/ServiceProviderConfig", "//Users"),
+            *(
+                "/Users",
+                "/Users/{user}",
+                "/Groups",
+                "/Groups/{group}",
+                "/.search",
+                "/Users/.search",
+                "",
+                "/",
+                "/Users/",
+            ),
+            *(
+                "/Groups/.search",
+                "/Schemas",
+                f"/Schemas/{USER}",
+                "/ResourceTypes/User",
+                "/ServiceProviderConfig",
+                "//Users",
+            ),
             *NOT_OFFERED,
         ]
     ),
@@ -169,7 +267,9 @@ class Request:
 def _offered(row: tuple[str, str, str | None]) -> st.SearchStrategy[Request]:
     method, path, kind = row
     body = _documents[kind].map(lambda value: json.dumps(value).encode()) if kind else st.just(b"")
-    return st.builds(Request, st.just(method), st.just(path), _query, _headers, st.just(SCIM_JSON), body)
+    query = _query if method == "GET" else st.one_of(st.just(""), st.just(""), _query)
+    headers = st.one_of(st.just({}), st.just({}), _headers)
+    return st.builds(Request, st.just(method), st.just(path), query, headers, st.just(SCIM_JSON), body)
 
 
 _good = st.sampled_from(_OFFERED).flatmap(_offered)
@@ -199,7 +299,7 @@ def check(request: Request, answer: Answer) -> None:
 
 @pytest.mark.req("P-3.12-01", "P-3.12-04", "P-3.8-07")
 @settings(
-    max_examples=500,
+    max_examples=int(os.environ.get("LANDFALL_REQUEST_EXAMPLES", "500")),
     deadline=None,
     database=None,
     derandomize=True,
@@ -221,7 +321,11 @@ _made: dict[str, tuple[str, str]] = {}
 def _existing(client: Client) -> tuple[str, str]:
     """The ids of a user and a group that exist; new ones where an earlier request deleted them."""
     known = _made.get(client.base)
-    if known is None or client.get(f"/Users/{known[0]}").status_code != 200 or client.get(f"/Groups/{known[1]}").is_error:
+    if (
+        known is None
+        or client.get(f"/Users/{known[0]}").status_code != 200
+        or client.get(f"/Groups/{known[1]}").is_error
+    ):
         name = f"fuzz-{len(_made)}-{id(client)}"
         for old in client.found("/Users", f'userName eq "{name}"'):
             client.delete(f"/Users/{old}")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Connection, event
-from sqlalchemy.engine import Engine
 
 from app.scim.registry import Registry, load
 from backends.sql.backend import SqlBackend
 from tests.conftest import selected_backends
+from tests.sql.watching import Watch
 from tests.support.servers import DatabaseServer
-
-Counted = Callable[[Callable[[], object]], list[str]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -31,12 +27,24 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def backend(sql_url: str, registry: Registry) -> Iterator[SqlBackend]:
-    """A back end on a fresh database of each kind."""
+def unwatched(sql_url: str, registry: Registry) -> Iterator[SqlBackend]:
+    """A back end on a fresh database of each kind, which has not connected yet."""
     backend = SqlBackend(sql_url, registry)
-    backend.create_schema()
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def watch(unwatched: SqlBackend) -> Watch:
+    """The statements of `backend`."""
+    return Watch(unwatched.engine)
+
+
+@pytest.fixture
+def backend(unwatched: SqlBackend, watch: Watch) -> SqlBackend:
+    """A back end on a fresh database of each kind."""
+    unwatched.create_schema()
+    return unwatched
 
 
 @pytest.fixture
@@ -48,30 +56,3 @@ def server(
     yield server
     server.resume()
     server.start()
-
-
-@pytest.fixture
-def statements(backend: SqlBackend) -> Counted:
-    """A function that gives the text of the statements that a call makes the back end send."""
-
-    def count(call: Callable[[], object]) -> list[str]:
-        with recorded(backend.engine) as sent:
-            call()
-        return sent
-
-    return count
-
-
-@contextmanager
-def recorded(engine: Engine) -> Iterator[list[str]]:
-    """The statements that are sent meanwhile."""
-    sent: list[str] = []
-
-    def record(_: Connection, __: object, statement: str, *___: object) -> None:
-        sent.append(statement)
-
-    event.listen(engine, "before_cursor_execute", record)
-    try:
-        yield sent
-    finally:
-        event.remove(engine, "before_cursor_execute", record)

@@ -3,6 +3,7 @@ time, and recovery without help."""
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.scim.query import Change, Delta, Draft, Query, Resource
@@ -20,6 +21,7 @@ from app.scim.registry import ENTERPRISE_SCHEMA, Registry
 from backends.errors import Duplicate, ReadOnly, StoreError, Unavailable, UnknownReference
 from backends.sql.backend import SqlBackend
 from backends.sql.faults import Faults
+from tests.sql.watching import Watch
 from tests.support.servers import DatabaseServer, free_port
 
 NAME = frozenset({"userName"})
@@ -27,11 +29,18 @@ MANAGER = f"{ENTERPRISE_SCHEMA}:manager.value"
 
 
 @pytest.fixture
-def served(server: DatabaseServer, registry: Registry) -> Iterator[SqlBackend]:
+def unwatched(server: DatabaseServer, registry: Registry) -> Iterator[SqlBackend]:
     """A back end on a fresh database of a server, that waits at most two seconds for an answer."""
     backend = SqlBackend(server.new_database(), registry, connect_timeout=2, statement_timeout=2)
-    backend.create_schema()
-    with backend.engine.connect() as connection:
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def served(unwatched: SqlBackend, watch: Watch) -> SqlBackend:
+    """The same with tables."""
+    unwatched.create_schema()
+    with unwatched.engine.connect() as connection:
         # The servers of the tests are fast rather than durable; here what was committed must survive a kill.
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("ALTER SYSTEM SET synchronous_commit = on")
@@ -39,8 +48,7 @@ def served(server: DatabaseServer, registry: Registry) -> Iterator[SqlBackend]:
             connection.exec_driver_sql("SET synchronous_commit = on")
         else:
             connection.exec_driver_sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
-    yield backend
-    backend.close()
+    return unwatched
 
 
 @pytest.fixture
@@ -95,9 +103,8 @@ def test_a_server_that_hangs(server: DatabaseServer, served: SqlBackend, ann: Re
     """No call waits for ever for a server that accepts and does not answer; all goes on when it does."""
     server.suspend()
     with pytest.raises(Unavailable):
-        # Its threads may still answer something before they have all stopped.
-        while True:
-            served.get("User", ann.id, NAME)
+        # Its threads may still answer some before they have all stopped.
+        list(map(lambda _: served.get("User", ann.id, NAME), itertools.repeat(None)))
     for call in _calls(served, ann.id)[1:4]:
         with pytest.raises(Unavailable):
             call()
@@ -106,34 +113,32 @@ def test_a_server_that_hangs(server: DatabaseServer, served: SqlBackend, ann: Re
     assert served.create("User", Draft({"userName": "new@corp.example"})).stamp.version == "1"
 
 
-def test_a_connection_that_is_cut_before_the_commit(served: SqlBackend, ann: Resource) -> None:
+def test_a_connection_that_is_cut_before_the_commit(served: SqlBackend, ann: Resource, watch: Watch) -> None:
     """A transaction whose connection is lost half-way is done again, once and whole."""
     cut: list[str] = []
 
-    def sever(connection: Connection, _: Any, statement: str, *__: Any) -> None:
+    def sever(cursor: Any, statement: str, _: Any) -> None:
         if statement.startswith("INSERT INTO scim_user_values") and not cut:
             cut.append(statement)
-            _kill_sessions(connection)
+            _end_session(served, cursor)
 
-    event.listen(served.engine, "before_cursor_execute", sever)
+    watch.callbacks.append(sever)
     served.create("User", Draft({"userName": "bob@corp.example", "emails": [{"value": "bob@corp.example"}]}))
-    event.remove(served.engine, "before_cursor_execute", sever)
     page = served.search("User", Query(NAME | {"emails"}))
     assert (len(cut), page.total) == (1, 2)
     assert page.items[1].values["emails"] == [{"value": "bob@corp.example"}]
 
 
-def _kill_sessions(connection: Connection) -> None:
-    """End the session of the connection in the server, from another one."""
+def _end_session(backend: SqlBackend, cursor: Any) -> None:
+    """End the session of the cursor in the server, from another one."""
     ask, end = {
         "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
         "mysql": ("SELECT connection_id()", "KILL {}"),
-    }[connection.dialect.name]
-    cursor = connection.connection.cursor()
-    cursor.execute(ask)
-    row = cursor.fetchone()
-    assert row is not None
-    with connection.engine.connect() as other:
+    }[backend.engine.dialect.name]
+    same = cursor.connection.cursor()
+    same.execute(ask)
+    row = same.fetchone()
+    with backend.engine.connect() as other:
         other.exec_driver_sql(end.format(row[0]))
 
 
@@ -160,8 +165,10 @@ def test_nothing_listens(server: DatabaseServer, served: SqlBackend, registry: R
         backend.close()
 
 
-def test_a_database_that_takes_no_writes(backend: SqlBackend, database: str) -> None:
+def test_a_database_that_takes_no_writes(sql_url: str, registry: Registry, database: str) -> None:
     """Reads go on and writes are ReadOnly."""
+    backend = SqlBackend(sql_url, registry)
+    backend.create_schema()
     ann = backend.create("User", Draft({"userName": "ann@corp.example"}))
     backend.engine.dispose()
     switch = {
@@ -181,6 +188,7 @@ def test_a_database_that_takes_no_writes(backend: SqlBackend, database: str) -> 
     with pytest.raises(ReadOnly):
         backend.delete("User", ann.id)
     assert backend.get("User", ann.id, NAME).values == {"userName": "ann@corp.example"}
+    backend.close()
 
 
 def test_a_file_that_another_process_keeps_locked(tmp_path: Path, registry: Registry) -> None:
@@ -245,40 +253,55 @@ def test_violations_are_named(sql_url: str, registry: Registry) -> None:
     backend.close()
 
 
-def test_a_member_that_is_added_while_it_is_deleted(served: SqlBackend, ann: Resource) -> None:
+def test_a_member_that_is_added_while_it_is_deleted(served: SqlBackend, ann: Resource, watch: Watch) -> None:
     """A group that gets the user after its groups were looked up loses it with a new version like the others."""
     first, second = (served.create("Group", Draft({"displayName": n})) for n in ("First", "Second"))
     add = Change({}, {"members": Delta(add=(ann.id,))})
     served.update("Group", first.id, add)
     stamps: list[Any] = []
 
-    def join(_: Connection, __: Any, statement: str, *___: Any) -> None:
+    def join(_: Any, statement: str, __: Any) -> None:
         if statement.startswith("SELECT scim_users.version") and not stamps:
             stamps.append(None)
             stamps.append(served.update("Group", second.id, add))
 
-    event.listen(served.engine, "before_cursor_execute", join)
+    watch.callbacks.append(join)
     served.delete("User", ann.id)
-    event.remove(served.engine, "before_cursor_execute", join)
     after = served.get("Group", second.id, frozenset()).stamp
     assert after.version != stamps[1].version
     assert served.get("Group", first.id, frozenset()).stamp.version == "3"
     assert list(served.related("Group", [first.id, second.id], "members")) == []
 
 
-def test_a_deadlock_is_tried_again(served: SqlBackend, ann: Resource) -> None:
+def test_a_page_shows_one_moment(served: SqlBackend, ann: Resource, watch: Watch) -> None:
+    """What changes while a page is read is seen wholly or not at all: stamp, value and list belong together."""
+    changed: list[str] = []
+
+    def change(_: Any, statement: str, __: Any) -> None:
+        if statement.startswith("SELECT") and "value.attribute" in statement and not changed:
+            changed.append(statement)
+            served.update("User", ann.id, Change({"title": "Dr", "emails": [{"value": "new@corp.example"}]}))
+
+    watch.callbacks.append(change)
+    item = served.search("User", Query(frozenset({"title", "emails"}))).items[0]
+    assert changed
+    assert item == served.get("User", ann.id, frozenset({"title", "emails"}))
+    assert item.values == {"title": "Dr", "emails": [{"value": "new@corp.example"}]}
+
+
+def test_a_deadlock_is_tried_again(served: SqlBackend, ann: Resource, watch: Watch) -> None:
     """When a deletion and another transaction wait for each other, the deletion succeeds in the end."""
     bob = served.create("User", Draft({"userName": "bob@corp.example", MANAGER: ann.id}))
     begun: list[bool] = []
     waiting = threading.Event()
 
-    def watch(_: Connection, __: Any, statement: str, *___: Any) -> None:
+    def note(_: Any, statement: str, __: Any) -> None:
         if threading.current_thread() is not threading.main_thread():
             begun.append(statement.startswith(("BEGIN", "START")))
             if statement.startswith("UPDATE scim_users"):
                 waiting.set()
 
-    event.listen(served.engine, "before_cursor_execute", watch)
+    watch.callbacks.append(note)
     with ThreadPoolExecutor(1) as pool, served.engine.connect() as other:
         other.exec_driver_sql("BEGIN")
         other.exec_driver_sql(f"UPDATE scim_users SET nick_name = 'x' WHERE id = '{bob.id}'")

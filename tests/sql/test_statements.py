@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app.scim.filter.bind import bind
 from app.scim.filter.nodes import And, Or
@@ -16,7 +16,7 @@ from app.scim.filter.parse import DEFAULT_LIMITS, parse_filter
 from app.scim.query import Change, Delta, Draft, Query, Window
 from app.scim.registry import ENTERPRISE_SCHEMA, Registry
 from backends.sql.backend import SqlBackend
-from tests.sql.conftest import Counted, recorded
+from tests.sql.watching import Watch
 
 NUMBER = f"{ENTERPRISE_SCHEMA}:employeeNumber"
 MANAGER = f"{ENTERPRISE_SCHEMA}:manager.value"
@@ -38,34 +38,34 @@ def _query(registry: Registry, filter: str, kind: str = "User", **window: int) -
     return Query(registry.type(kind).readable, bound, window=Window(**window))
 
 
-def test_reading_takes_one_statement(backend: SqlBackend, registry: Registry, statements: Counted) -> None:
+def test_reading_takes_one_statement(backend: SqlBackend, registry: Registry, watch: Watch) -> None:
     """One statement reads a resource whole, with derived and multi-valued slots, or a page that shows its end."""
     ann, bob = _people(backend, 2)
     backend.update("User", bob, Change({MANAGER: ann}))
     everything = registry.type("User").readable
-    assert len(statements(lambda: backend.get("User", bob, everything))) == 1
-    assert len(statements(lambda: backend.search("User", _query(registry, 'userName eq "P1@corp.example"')))) == 1
-    assert len(statements(lambda: backend.search("User", Query(everything)))) == 1
+    assert len(watch.sent(lambda: backend.get("User", bob, everything))) == 1
+    assert len(watch.sent(lambda: backend.search("User", _query(registry, 'userName eq "P1@corp.example"')))) == 1
+    assert len(watch.sent(lambda: backend.search("User", Query(everything)))) == 1
 
 
-def test_the_total_is_counted_only_when_the_page_does_not_tell(backend: SqlBackend, statements: Counted) -> None:
+def test_the_total_is_counted_only_when_the_page_does_not_tell(backend: SqlBackend, watch: Watch) -> None:
     """A full page, and one beyond the end, need a count; count 0 needs nothing but one."""
     _people(backend, 3)
     needed = {(1, 3): 2, (1, 4): 1, (2, 5): 1, (1, 2): 2, (4, 5): 2, (1, 0): 1}
     for (start, count), number in needed.items():
         query = Query(frozenset({"emails"}), window=Window(start, count))
-        assert len(statements(partial(backend.search, "User", query))) == number, (start, count)
+        assert len(watch.sent(partial(backend.search, "User", query))) == number, (start, count)
         page = backend.search("User", query)
         assert (page.total, len(page.items)) == (3, max(0, min(count, 3 - start + 1)))
 
 
-def test_changing_takes_few_statements(backend: SqlBackend, statements: Counted) -> None:
+def test_changing_takes_few_statements(backend: SqlBackend, watch: Watch) -> None:
     """Begin, lock, write, commit, and one to look and one or two to write for values or members; none for a no-op."""
     ann, bob = _people(backend, 2)
     team = backend.create("Group", Draft({"displayName": "Team"})).id
 
     def change(kind: str, id: str, change: Change) -> int:
-        return len(statements(lambda: backend.update(kind, id, change)))
+        return len(watch.sent(lambda: backend.update(kind, id, change)))
 
     assert change("User", ann, Change({"title": "Dr", "nickName": "A"})) == 4
     assert change("User", ann, Change({"title": "Dr"})) == 3
@@ -75,13 +75,13 @@ def test_changing_takes_few_statements(backend: SqlBackend, statements: Counted)
     assert change("Group", team, Change({}, {"members": Delta(remove=(bob,))})) == 5
 
 
-def test_a_statement_is_made_once_for_all_values(backend: SqlBackend, registry: Registry, statements: Counted) -> None:
+def test_a_statement_is_made_once_for_all_values(backend: SqlBackend, registry: Registry, watch: Watch) -> None:
     """Filters that differ in their values only are one statement; no value is part of its text."""
     names = ["ann", "' OR 1=1 --", "%", "x" * 300, "é"]
     texts = []
     for name in names:
         query = _query(registry, f"userName eq {json.dumps(name)} or emails[value sw {json.dumps(name)}]")
-        texts += statements(partial(backend.search, "User", query))
+        texts += watch.sent(partial(backend.search, "User", query))
     assert len(set(texts[:4])) == 1
     assert not any(name in statement for name in names[:2] for statement in texts)
 
@@ -98,7 +98,7 @@ SEARCHES = {
 
 
 @pytest.fixture
-def explain(backend: SqlBackend, database: str) -> Callable[[Query], str]:
+def explain(backend: SqlBackend, watch: Watch, database: str) -> Callable[[Query], str]:
     """A function that gives the plan of a search, after the database has learnt how its rows are distributed."""
     _people(backend, 600)
     analyse = {"sqlite": "ANALYZE", "postgresql": "ANALYZE"}.get(database, "ANALYZE TABLE scim_users, scim_user_values")
@@ -109,16 +109,16 @@ def explain(backend: SqlBackend, database: str) -> Callable[[Query], str]:
     def plan(query: Query) -> str:
         plans: list[Any] = []
 
-        def explained(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        def explain(cursor: Any, statement: str, parameters: Any) -> None:
             if not statement.startswith("EXPLAIN"):
-                cursor = connection.connection.cursor()
-                cursor.execute(prefix + statement, parameters)
-                plans.extend(cursor.fetchall())
-                cursor.close()
+                other = cursor.connection.cursor()
+                other.execute(prefix + statement, parameters)
+                plans.extend(other.fetchall())
+                other.close()
 
-        event.listen(backend.engine, "before_cursor_execute", explained)
+        watch.callbacks.append(explain)
         backend.search("User", query)
-        event.remove(backend.engine, "before_cursor_execute", explained)
+        watch.callbacks.remove(explain)
         return "\n".join(map(str, plans))
 
     return plan
@@ -151,17 +151,17 @@ def _query_wide(registry: Registry, join: str, terms: int, last: str) -> Query:
 
 
 @pytest.mark.parametrize("size", [100, 3000])
-def test_related_streams_in_pages(backend: SqlBackend, size: int) -> None:
+def test_related_streams_in_pages(backend: SqlBackend, watch: Watch, size: int) -> None:
     """A relation comes by pages of at most a thousand rows, in the order of the ids, with no connection between."""
     people = sorted(_bulk(backend, size))
     team = backend.create("Group", Draft({"displayName": "Crowd"}, {"members": tuple(people)})).id
     other = backend.create("Group", Draft({"displayName": "Other"}, {"members": tuple(people[:2])})).id
-    with recorded(backend.engine) as sent:
-        stream = backend.related("Group", [team, other, "unknown"], "members")
-        first = next(stream)
-        assert len(sent) == 1
-        assert backend.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
-        pairs = [first, *stream]
+    stream = backend.related("Group", [team, other, "unknown"], "members")
+    pairs = []
+    sent = watch.sent(lambda: pairs.append(next(stream)))
+    assert len(sent) == 1
+    assert backend.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    sent += watch.sent(lambda: pairs.extend(stream))
     assert sorted((near, r.id) for near, r in pairs) == [(near, r.id) for near, r in pairs]
     assert [r.id for near, r in pairs if near == team] == people
     assert [r.id for near, r in pairs if near == other] == people[:2]

@@ -45,8 +45,8 @@ def test_what_is_sent_is_stored_and_shown_by_the_command(service: Landfall, clie
     assert client.get(f"/Users/{user['id']}").json() == user
     changed = client.change(f"/Users/{user['id']}", {"op": "Replace", "path": "active", "value": "False"})
     assert changed.json()["active"] is False
-    listed = service.report("users", "list")
-    assert [u["active"] for u in listed if u["userName"] == user["userName"]] == [False]
+    listed = service.report("users", "list", "--count", "1000")["items"]
+    assert [u["active"] for u in listed if u["id"] == user["id"]] == [False]
     assert client.delete(f"/Users/{user['id']}").status_code == 204
     assert client.get(f"/Users/{user['id']}").status_code == 404
 
