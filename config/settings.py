@@ -37,7 +37,7 @@ class ControlSettings:
 class OAuthSettings:
     """Token issue (RFC 6749).
 
-    `token_failures_per_minute` is how many failures one client id, or one address, may cause before it is
+    `token_failures_per_minute` is how many failures one client id at one address may cause before it is
     throttled; `clock_skew_seconds` how far the clocks of two machines may differ; `signing_key_days` the age
     at which a signing key is replaced.
     """

@@ -11,6 +11,7 @@ from app.api import errors, gate, versions
 from app.api.context import Context
 from app.api.discovery import discovery_blueprint
 from app.api.framing import WholeBodies
+from app.api.proxies import TrustedProxies
 from app.api.resources import IdConverter, resource_blueprint
 from app.api.searching import search_blueprint
 from app.api.slashes import TolerantSlashes
@@ -34,6 +35,8 @@ def register(app: Flask, context: Context, guard: Guard) -> None:
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
     app.wsgi_app = WholeBodies(TolerantSlashes(app.wsgi_app))  # type: ignore[method-assign]
+    if trusted := context.settings.server.trusted_proxies:
+        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     gate.register(app, guard, SCIM_PATH)
     versions.register(app, SCIM_PATH.rpartition("/v")[2])
     api = _ScimApi(app)

@@ -159,7 +159,7 @@ def test_a_large_relation_streams(crowd: Crowd, cost: Cost) -> None:
     assert len(both) == SMALL + len(crowd.people)
     first = cost(lambda: next(iter(backend.related("Group", [team.id], "members"))))
     whole = cost(lambda: list(backend.related("Group", [team.id], "members")))
-    assert any(first[what] * 2 < much for what, much in whole.items())
+    assert any(first[what] < much for what, much in whole.items())
 
 
 def test_a_window_of_many(crowd: Crowd) -> None:

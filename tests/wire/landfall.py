@@ -109,23 +109,21 @@ class Landfall:
         pid = self._process.pid
         return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
-    def connection_to_each(self) -> dict[int, HTTPConnection]:
-        """A kept connection to each worker, by its process id."""
-        found: dict[int, HTTPConnection] = {}
-        spare: list[HTTPConnection] = []
+    def connections(self, each: int = 1) -> list[HTTPConnection]:
+        """That many kept connections to each worker, those of one worker after those of the other."""
         workers = self.workers()
-        while found.keys() != workers and len(spare) < 1000:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        found: dict[int, list[HTTPConnection]] = {worker: [] for worker in workers}
+        spare: list[HTTPConnection] = []
+        while min(map(len, found.values())) < each and len(spare) < 1000:
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-            worker = self._owner(connection, workers)
-            spare.append(found.pop(worker, connection))
-            found[worker] = connection
+            mine = found[self._owner(connection, workers)]
+            (mine if len(mine) < each else spare).append(connection)
         for connection in spare:
-            if connection not in found.values():
-                connection.close()
-        assert found.keys() == workers
-        return found
+            connection.close()
+        assert [len(mine) for mine in found.values()] == [each] * len(workers)
+        return [connection for mine in found.values() for connection in mine]
 
     def _owner(self, connection: HTTPConnection, workers: set[int]) -> int:
         """The worker at the other end: the one that holds the socket whose inode the system names."""

@@ -34,7 +34,7 @@ def test_downgrading_and_revoking_hold_on_every_worker(service: Landfall, name: 
     """Each worker has accepted the token before, and may have remembered that."""
     created = service.integration(name, "full", "--bearer")
     token = access_token(created) if kind == "access token" else created["bearer_token"]
-    connections = list(service.connection_to_each().values())
+    connections = service.connections()
     assert len(connections) == 2
     assert [_write(c, token, f"{name}-{n}a") for n, c in enumerate(connections)] == [201, 201]
     assert service.run("integration", "set-access", name, "read-only").returncode == 0
@@ -53,7 +53,7 @@ def test_a_token_revoked_by_its_client_is_refused_by_every_worker(service: Landf
     """RFC 7009; another token of the same client stays good."""
     created = service.integration(name)
     token, other = access_token(created), access_token(created)
-    connections = list(service.connection_to_each().values())
+    connections = service.connections()
     assert [_read(c, t) for c in connections for t in (token, other)] == [200] * 4
     revoked = service.speak("unused").post(
         f"{service.url}/oauth/revoke",

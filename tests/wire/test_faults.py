@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,13 +74,14 @@ class HungServer(Outage):
         self._server.resume()
 
 
-def _outages() -> Iterator[object]:
-    for kind in selected_backends():
-        for how in ("killed", "hung") if kind in _SERVERS else ("locked",):
-            yield pytest.param(kind, how, id=f"{kind}-{how}", marks=pytest.mark.xdist_group(f"outage-{kind}"))
+_OUTAGES = [
+    pytest.param(kind, how, id=f"{kind}-{how}", marks=pytest.mark.xdist_group(f"outage-{kind}"))
+    for kind in selected_backends()
+    for how in (("killed", "hung") if kind in _SERVERS else ("locked",))
+]
 
 
-@pytest.mark.parametrize(("kind", "how"), _outages())
+@pytest.mark.parametrize(("kind", "how"), _OUTAGES)
 def test_a_store_that_goes_away_is_answered_with_503_until_it_is_back(
     kind: str,
     how: str,
@@ -139,7 +140,7 @@ def test_a_worker_that_is_killed_is_replaced(service: Landfall, client: Client, 
     os.kill(victim, signal.SIGKILL)
     assert others
     until(lambda: len(service.workers() - {victim}) == 2)
-    for connection in service.connection_to_each().values():
+    for connection in service.connections():
         connection.request("GET", f"/scim/v2/Users/{user['id']}", headers=headers)
         response = connection.getresponse()
         response.read()
