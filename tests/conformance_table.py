@@ -29,6 +29,9 @@ events (24) are not offered; directories (25) and concepts (26) are not protocol
 
 NOT_APPLICABLE: Mapping[str, str] = {
     "P-3.12-23": "Index paging only: `pagination` of RFC 9865 is not announced, so no request has a cursor.",
+    "I-2-01": "No introspection endpoint is called: tokens are the service's own, verified with its own keys.",
+    "I-2.1-01": "No introspection endpoint is offered: the only resource server of these tokens is the service itself.",
+    "I-2.2-01": "No introspection endpoint is called, so no answer of one is read.",
 }
 """Requirements in scope that nothing in this service can meet or break, each with the reason."""
 

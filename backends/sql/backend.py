@@ -63,7 +63,8 @@ class _Kind:
         self.page = lru_cache(_KEPT_STATEMENTS)(queries.page)
         self.several = lru_cache(_KEPT_STATEMENTS)(queries.several)
         self.count = lru_cache(_KEPT_STATEMENTS)(queries.count)
-        self.are_few = queries.are_few
+        self.match = lru_cache(_KEPT_STATEMENTS)(queries.match)
+        self.names_one = queries.names_one
         self.writer = Writer(layout, built, queries, stored)
 
 
@@ -124,7 +125,7 @@ class SqlBackend(Backend):
         if not possible(id):
             raise NotFound
         reading = self._kinds[kind].one(want)
-        found = reading.resources(self._database.read(reading.statement, {"id": id}))
+        found = reading.at_most_one(self._database.read(reading.statement, {"id": id}))
         if not found:
             raise NotFound
         return found[0]
@@ -135,6 +136,10 @@ class SqlBackend(Backend):
         skip, count = max(query.window.start, 1) - 1, min(query.window.count, _LARGEST)
         if count <= 0 or skip > _LARGEST:
             return Page(self._total(chosen, where, parameters), ())
+        if chosen.names_one(where):
+            match = chosen.match(query.want, where)
+            found = match.at_most_one(self._database.read(match.statement, parameters))
+            return Page(len(found), tuple(found[skip : skip + count]))
         items = self._items(chosen, query, where, {**parameters, "skip": skip, "count": count})
         if len(items) < count and (items or not skip):
             return Page(skip + len(items), items)
@@ -167,7 +172,7 @@ class SqlBackend(Backend):
     def _items(self, chosen: _Kind, query: Query, where: Node, parameters: dict[str, object]) -> tuple[Resource, ...]:
         lists = frozenset(query.want & chosen.layout.multi.keys())
         read = self._database.read
-        if lists and not chosen.are_few(where):
+        if lists:
             page = chosen.page(query.want - lists, where, query.sort)
             items = page.resources(read(page.statement, parameters))
             several = chosen.several(lists)

@@ -175,14 +175,6 @@ class Conditions:
         lookup = self._layout.type.lookups.get(attribute.path)
         return self._looked_up(lookup) if lookup else self._layout.fields[attribute.path].key
 
-    def is_selective(self, node: OneOf) -> bool:
-        """Whether every row that satisfies it is found through an index."""
-        link = self._tables.links.get((self._layout.type.name, node.attribute.path))
-        if link is not None:
-            return _is_selective(node.where, frozenset((f"{node.attribute.path}.value",)))
-        fields = self._layout.multi[node.attribute.path].fields
-        return _is_selective(node.where, frozenset(path for path, field in fields.items() if field.indexed))
-
     def first_key(self, within: Attribute, attribute: Attribute) -> ColumnElement[Any]:
         """The comparison form in the primary value, else the first, of a multi-valued attribute."""
         values, owner = self._values()
@@ -243,11 +235,19 @@ class Conditions:
         else:
             source = self._valued(self._layout.multi[node.attribute.path], node)
         id = self._layout.table.c.id
-        if not node.negated and self.is_selective(node):
+        if not node.negated and self._is_selective(node):
             # Few rows are named: starting from them is far quicker than asking about each resource.
             return id.in_(source.select)
         exists = source.select.where(source.near == id).correlate(self._layout.table).exists()
         return not_(exists) if node.negated else exists
+
+    def _is_selective(self, node: OneOf) -> bool:
+        """Whether every row that satisfies it is found through an index."""
+        link = self._tables.links.get((self._layout.type.name, node.attribute.path))
+        if link is not None:
+            return _is_selective(node.where, frozenset((f"{node.attribute.path}.value",)))
+        fields = self._layout.multi[node.attribute.path].fields
+        return _is_selective(node.where, frozenset(path for path, field in fields.items() if field.indexed))
 
     def _valued(self, multi: MultiValued, node: OneOf) -> _Source:
         values, owner = self._values()

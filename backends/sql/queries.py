@@ -2,7 +2,8 @@
 
 A resource and its multi-valued slots come in one statement, so that what comes back is one moment's truth: each value
 is a row, which repeats the columns of its resource. For pages of many that is wasteful; there the values may be read by
-a second statement, which also tells the versions that they belong to.
+a second statement, which also tells the versions that they belong to. Values are put in order here: a database would
+do it with whole rows, in MariaDB by way of a file.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NULLTYPE
 
+from app.scim.attributes import Uniqueness
 from app.scim.query import Resource, ResourceId, Slot, Sort, Stamp, Version
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.sql.columns import moment
-from backends.sql.filters import Conditions, Every, Leaf, Node, OneOf
+from backends.sql.filters import Conditions, Every, Leaf, Node
 from backends.sql.operands import Check
 from backends.sql.tables import Layout, MultiValued, Tables
 
@@ -43,12 +45,17 @@ Rows = Sequence[Sequence[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Where in a row a value of a multi-valued slot is: `attribute` is the place of the slot's name in the table; for
-    that name `parts` gives the slot, the names of the parts, and what takes them out of the row. The only part of a
-    simple attribute has no name."""
+    """Where in a row a value of a multi-valued slot is: `attribute` is the place of the slot's name in the table, after
+    it comes the value's position in the slot; for that name `parts` gives the slot, the names of the parts, and what
+    takes them out of the row. The only part of a simple attribute has no name."""
 
     attribute: int
     parts: Mapping[str, tuple[Slot, tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]]]
+
+    def in_order(self, rows: Rows) -> Rows:
+        """The rows by the positions of their values."""
+        place = self.attribute + 1
+        return sorted(rows, key=lambda row: row[place] or 0) if len(rows) > 1 else rows
 
     def add(self, values: dict[Slot, Any], row: Sequence[Any]) -> None:
         """Put the value that the row holds behind those of its slot; a row may hold none."""
@@ -69,8 +76,12 @@ class Reading:
     slots: tuple[Slot, ...]
     lists: Lists | None
 
+    def at_most_one(self, rows: Rows) -> list[Resource]:
+        """The resource that the rows hold, if there are rows; all are of the same one."""
+        return self.resources(self.lists.in_order(rows) if self.lists else rows)
+
     def resources(self, rows: Rows) -> list[Resource]:
-        """The resources that the rows hold, in their order."""
+        """The resources that the rows hold, in their order; each one's rows are together."""
         found: list[Resource] = []
         id, end = None, _FIRST + len(self.slots)
         values: dict[Slot, Any] = {}
@@ -88,7 +99,7 @@ class Reading:
     def versions_and_lists(self, rows: Rows) -> dict[ResourceId, tuple[Version, dict[Slot, Any]]]:
         """The version and the multi-valued slots of each resource that the rows hold."""
         found: dict[ResourceId, tuple[Version, dict[Slot, Any]]] = {}
-        for row in rows:
+        for row in self.lists.in_order(rows) if self.lists else rows:
             entry = found.get(row[0])
             if entry is None:
                 entry = found[row[0]] = (str(row[1]), {})
@@ -108,12 +119,17 @@ class Queries:
     def one(self, want: frozenset[Slot]) -> Reading:
         """Reads the resource whose id is the parameter `id`."""
         table = self._layout.table
-        return self._reading(want, table, table, table.c.id == bindparam("id", type_=table.c.id.type), [])
+        return self._reading(want, table, table, table.c.id == bindparam("id", type_=table.c.id.type))
+
+    def match(self, want: frozenset[Slot], where: Node) -> Reading:
+        """Reads the match of a filter that names one."""
+        table = self._layout.table
+        return self._reading(want, table, table, self._conditions.condition(where))
 
     def several(self, want: frozenset[Slot]) -> Reading:
         """Reads the resources whose ids are the parameter `ids`, in no order of theirs."""
         table = self._layout.table
-        return self._reading(want, table, table, table.c.id.in_(bindparam("ids", expanding=True)), [table.c.id])
+        return self._reading(want, table, table, table.c.id.in_(bindparam("ids", expanding=True)))
 
     def page(self, want: frozenset[Slot], where: Node, sort: Sort | None) -> Reading:
         """Reads the matches in a window, in order; parameters `skip` and `count`, and those of the filter."""
@@ -135,16 +151,16 @@ class Queries:
         table = self._layout.table
         return select(func.count()).select_from(table).where(self._conditions.condition(where))
 
-    def are_few(self, where: Node) -> bool:
-        """Whether the filter names one resource, or few, by a value that an index finds."""
+    def names_one(self, where: Node) -> bool:
+        """Whether the filter can't hold for two resources, because it demands an id or a value that is unique."""
         if isinstance(where, Every):
-            return any(self.are_few(item) for item in where.items)
-        if isinstance(where, OneOf):
-            return not where.negated and self._conditions.is_selective(where)
+            return any(self.names_one(item) for item in where.items)
         if not isinstance(where, Leaf) or where.negated or where.test is not Check.EQ:
             return False
-        field = self._layout.fields.get(where.attribute.path)
-        return where.attribute is ID or (field is not None and field.indexed)
+        attribute = where.attribute
+        return attribute is ID or (
+            attribute.uniqueness is not Uniqueness.NONE and attribute.path in self._layout.fields
+        )
 
     def _multi(self, want: frozenset[Slot]) -> list[tuple[Slot, MultiValued]]:
         return [(slot, multi) for slot, multi in self._layout.multi.items() if slot in want]
@@ -167,7 +183,7 @@ class Queries:
         table: FromClause,
         source: FromClause,
         where: ColumnElement[bool],
-        order: list[ColumnElement[Any]],
+        order: Sequence[ColumnElement[Any]] = (),
     ) -> Reading:
         chosen: list[ColumnElement[Any]] = [table.c.id, table.c.version, _raw(table.c.created), _raw(table.c.modified)]
         slots = [slot for slot in self._layout.fields if slot in want]
@@ -176,7 +192,7 @@ class Queries:
         lists = None
         if self._multi(want):
             source, position, lists = self._join_values(want, table, source, chosen)
-            order = [*order, position]
+            order = [*order, position] if order else ()
         statement = select(*chosen).select_from(source).where(where).order_by(*order)
         return Reading(self._layout.type.name, statement, tuple(slots), lists)
 
@@ -217,8 +233,8 @@ class Queries:
             on = and_(on, values.c.attribute.in_([multi.name for _, multi in wanted]))
         names = list(dict.fromkeys(f.column.name for _, multi in wanted for f in multi.fields.values()))
         first = len(chosen)
-        chosen.extend((values.c.attribute, *(values.c[name] for name in names)))
-        places = {name: first + 1 + n for n, name in enumerate(names)}
+        chosen.extend((values.c.attribute, values.c.position, *(values.c[name] for name in names)))
+        places = {name: first + 2 + n for n, name in enumerate(names)}
         parts = {multi.name: (slot, *_parts(multi, places)) for slot, multi in wanted}
         return source.outerjoin(values, on), values.c.position, Lists(first, parts)
 

@@ -159,7 +159,7 @@ def _sample(attribute: dict[str, Any]) -> Any:
     return [value] if attribute["multiValued"] else value
 
 
-@pytest.mark.req("S-3.2-01", "S-3-05", "S-6-01")
+@pytest.mark.req("S-3.2-01", "S-3-05", "S-6-01", "P-3.2-03")
 def test_a_new_resource_type_is_served(fleet: Client, name: str) -> None:
     """Device is discoverable and can be created, read, found, changed, replaced and deleted, with common attributes."""
     document = taken(fleet.get("/ResourceTypes/Device"))

@@ -164,7 +164,7 @@ def test_groups_of_a_user_are_read_only(client: Client, name: str) -> None:
     assert "members" not in taken(client.get(f"/Groups/{first['id']}"))
 
 
-@pytest.mark.req("S-4.1.2-08")
+@pytest.mark.req("S-4.1.2-08", "S-4.1.2-09")
 def test_a_user_shows_its_groups(client: Client, name: str) -> None:
     """Each of groups has the id, URI and name of the group, and says that the membership is direct."""
     user = client.user(name)

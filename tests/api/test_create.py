@@ -61,7 +61,7 @@ def test_a_create_answers_with_the_resource_and_its_place(endpoint: str, client:
     assert taken(client.get(response.headers["Location"])) == created
 
 
-@pytest.mark.req("P-3.3-07")
+@pytest.mark.req("P-3.3-07", "S-7-16", "S-7-17")
 def test_a_conflict_creates_nothing(client: Client, name: str) -> None:
     """409 uniqueness for a name that is taken; the first user is as it was and there is no second."""
     user = client.user(name, title="Pilot")

@@ -86,7 +86,7 @@ def test_a_password_can_not_be_asked_about(test: str, client: Client, name: str)
     refused(client.get("/Users", params={"sortBy": "password"}), 403, "sensitive")
 
 
-@pytest.mark.req("P-3.4.2.2-02", "P-3.4.2.2-31")
+@pytest.mark.req("P-3.4.2.2-02", "P-3.4.2.2-31", "S-9.2-02")
 @pytest.mark.parametrize(
     "filter",
     [

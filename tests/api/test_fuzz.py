@@ -268,7 +268,8 @@ def _offered(row: tuple[str, str, str | None]) -> st.SearchStrategy[Request]:
     method, path, kind = row
     body = _documents[kind].map(lambda value: json.dumps(value).encode()) if kind else st.just(b"")
     query = _query if method == "GET" else st.one_of(st.just(""), st.just(""), _query)
-    headers = st.one_of(st.just({}), st.just({}), _headers)
+    none: dict[str, str] = {}
+    headers = st.one_of(st.just(none), st.just(none), _headers)
     return st.builds(Request, st.just(method), st.just(path), query, headers, st.just(SCIM_JSON), body)
 
 

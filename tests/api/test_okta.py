@@ -1,4 +1,4 @@
-"""What other provisioning clients send that differs from Entra ID's: Okta, OneLogin, JumpCloud, SailPoint and others."""
+"""What provisioning clients other than Entra ID send: Okta, OneLogin, JumpCloud, SailPoint and more."""
 
 from __future__ import annotations
 

@@ -42,7 +42,21 @@ def test_sorting_by_a_sub_attribute(path: str, client: Client, name: str) -> Non
 
 @pytest.mark.req("P-3.4.2.3-02", "P-3.4.2.3-08")
 @pytest.mark.parametrize(
-    "path", ["name", "meta", "addresses", "schemas", "groups", "members", "manager.displayName", "foo", "a b", "name.foo", "1", "."]
+    "path",
+    [
+        "name",
+        "meta",
+        "addresses",
+        "schemas",
+        "groups",
+        "members",
+        "manager.displayName",
+        "foo",
+        "a b",
+        "name.foo",
+        "1",
+        ".",
+    ],
 )
 def test_what_has_no_order_is_refused(path: str, client: Client) -> None:
     """400 invalidPath for complex attributes, relations, unknown and malformed names."""

@@ -190,7 +190,7 @@ class Twin(RuleBasedStateMachine):
             assert sorted(got.ids) == sorted(self.store_id.get(id, id) for id in wanted.ids)
 
 
-def test_the_store_is_the_reference(opened: Opened, store: Store) -> None:
+def test_any_sequence_of_calls(opened: Opened, store: Store) -> None:
     """Whatever is done to both, answers, refusals, stamps that move or stay, and the whole state agree."""
 
     class Fresh(Twin):

@@ -53,9 +53,11 @@ class Watch:
 
     def _cursor_class(self, base: Any, *, many: bool) -> Any:
         def run(name: str) -> Callable[..., Any]:
-            def watched(cursor: Any, text: str, *parameters: Any) -> Any:
+            def watched(cursor: Any, text: Any, *parameters: Any) -> Any:
+                # PyMySQL makes octets of a text with many rows.
+                plain = text.decode(errors="replace") if isinstance(text, (bytes, bytearray)) else text
                 for callback in list(self.callbacks):
-                    callback(cursor, text, *(parameters or (None,)))
+                    callback(cursor, plain, *(parameters or (None,)))
                 return getattr(base, name)(cursor, text, *parameters)
 
             return watched

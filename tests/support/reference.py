@@ -49,7 +49,7 @@ class _Entry:
 class ReferenceBackend(Backend):
     """Everything in memory under one lock; every capability.
 
-    `touched` counts the members that were looked at or written since the store was made: the cost of a call.
+    `touched` counts the resources and members that were looked at or written since the store was made.
     """
 
     capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
@@ -82,6 +82,7 @@ class ReferenceBackend(Backend):
 
     def search(self, kind: str, query: Query) -> Page:
         with self._lock:
+            self.touched += len(self._entries[kind])
             views = [self._view(entry) for entry in self._entries[kind].values()]
             if query.filter is not None:
                 views = [view for view in views if matches(query.filter, view)]
@@ -136,6 +137,7 @@ class ReferenceBackend(Backend):
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         target = self._registry.type(kind).relations[relation].target
         with self._lock:
+            self.touched += len(ids)
             pairs = [
                 (id, far)
                 for id in dict.fromkeys(ids)
@@ -149,6 +151,7 @@ class ReferenceBackend(Backend):
                     yield id, self._reference(target, far)
 
     def _entry(self, kind: str, id: ResourceId, expect: Version | None = None) -> _Entry:
+        self.touched += 1
         entry = self._entries[kind].get(id)
         if entry is None:
             raise NotFound(kind)

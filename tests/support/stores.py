@@ -68,12 +68,12 @@ REGISTRY = probed()
 def _open_reference(_: pytest.FixtureRequest) -> Iterator[Opened]:
     backend = ReferenceBackend(REGISTRY)
 
-    def measure_members(call: Callable[[], object]) -> Mapping[str, int]:
+    def measure_touched(call: Callable[[], object]) -> Mapping[str, int]:
         before = backend.touched
         call()
-        return {"members": backend.touched - before}
+        return {"touched": backend.touched - before}
 
-    yield Opened(backend, backend.empty, measure_members)
+    yield Opened(backend, backend.empty, measure_touched)
 
 
 @contextmanager

@@ -118,20 +118,20 @@ class Landfall:
             connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
             connection.request("GET", "/healthz")
             connection.getresponse().read()
-            mine = found[self._owner(connection, workers)]
+            mine = found[self.worker_of(connection)]
             (mine if len(mine) < each else spare).append(connection)
         for connection in spare:
             connection.close()
         assert [len(mine) for mine in found.values()] == [each] * len(workers)
         return [connection for mine in found.values() for connection in mine]
 
-    def _owner(self, connection: HTTPConnection, workers: set[int]) -> int:
+    def worker_of(self, connection: HTTPConnection) -> int:
         """The worker at the other end: the one that holds the socket whose inode the system names."""
         remote = f":{connection.sock.getsockname()[1]:04X}"
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
         local = f":{self.port:04X}"
         inode = next(r[9] for r in rows if r[1].endswith(local) and r[2].endswith(remote))
-        for worker in workers:
+        for worker in self.workers():
             for descriptor in Path(f"/proc/{worker}/fd").iterdir():
                 if str(_target(descriptor)) == f"socket:[{inode}]":
                     return worker

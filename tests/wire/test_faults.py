@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import httpx
@@ -14,7 +18,7 @@ import pytest
 
 from tests.conftest import selected_backends
 from tests.support.servers import DatabaseServer
-from tests.support.service import ERROR, Client
+from tests.support.service import ERROR, PATCH_OP, SCIM_JSON, USER, Client
 from tests.wire.landfall import Landfall, serving, until
 
 _SERVERS = ("postgresql", "mariadb")
@@ -98,9 +102,10 @@ def test_a_store_that_goes_away_is_answered_with_503_until_it_is_back(
         outage = _outage(how, url, lambda: database_servers(kind))
         outage.begin()
         try:
+            late = {"schemas": [USER], "userName": "late@tern.example"}
             change = {"op": "replace", "path": "title", "value": "Captain"}
             _expect_unavailable(client.change(path, change))
-            _expect_unavailable(client.create("/Users", {"userName": "late@tern.example"}))
+            _expect_unavailable(client.create("/Users", late))
             _expect_unavailable(client.delete(path))
             if outage.reads:
                 _expect_unavailable(client.get(path))
@@ -151,21 +156,29 @@ def test_a_worker_that_is_killed_is_replaced(service: Landfall, client: Client, 
 def test_a_worker_killed_in_the_midst_of_writing_leaves_nothing_half_done(
     service: Landfall, client: Client, name: str
 ) -> None:
-    """A group gets all of the members of a request, or none; and the next request is not held up by the dead one."""
-    users = [client.user(f"{name}-{number}")["id"] for number in range(50)]
-    group = client.group(name)["id"]
-    for round_ in range(3):
-        victim = min(service.workers())
-        members = [{"value": user} for user in users]
-        with httpx.Client(headers={"Authorization": client.headers["Authorization"]}, timeout=30) as other:
-            body = {
-                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-                "Operations": [{"op": ("add", "remove")[round_ % 2], "path": "members", "value": members}],
-            }
+    """A group gets all of the members of a request or none, and nobody waits for the dead one."""
+    members = [{"value": client.user(f"{name}-{number}")["id"]} for number in range(50)]
+    path, authorization = f"/Groups/{client.group(name)['id']}", client.headers["Authorization"]
+    for _ in range(3):
+        connection, other = service.connections()
+        other.close()
+        victim = service.worker_of(connection)
+        writer = threading.Thread(target=_write_until_cut_off, args=(connection, path, authorization, members))
+        with httpx.Client(base_url=service.scim_url, headers={"Authorization": authorization}, timeout=30) as reader:
+            before = reader.get(path).headers["ETag"]
+            writer.start()
+            until(lambda seen=before: reader.get(path).headers["ETag"] != seen)  # type: ignore[misc]
             os.kill(victim, signal.SIGKILL)
-            with suppress(httpx.TransportError):
-                other.patch(f"{service.scim_url}/Groups/{group}", json=body)
-        until(lambda gone=victim: len(service.workers() - {gone}) == 2)  # type: ignore[misc]
-        with httpx.Client(headers={"Authorization": client.headers["Authorization"]}, timeout=30) as other:
-            found = other.get(f"{service.scim_url}/Groups/{group}").json().get("members", [])
-        assert len(found) in (0, len(users))
+        writer.join()
+        until(lambda dead=victim: len(service.workers() - {dead}) == 2)  # type: ignore[misc]
+        with httpx.Client(base_url=service.scim_url, headers={"Authorization": authorization}, timeout=30) as reader:
+            assert len(reader.get(path).json().get("members", [])) in (0, len(members))
+
+
+def _write_until_cut_off(connection: HTTPConnection, path: str, authorization: str, members: object) -> None:
+    headers = {"Authorization": authorization, "Content-Type": SCIM_JSON}
+    with closing(connection), suppress(ConnectionError, HTTPException):
+        for op in itertools.cycle(("add", "remove")):
+            body = {"schemas": [PATCH_OP], "Operations": [{"op": op, "path": "members", "value": members}]}
+            connection.request("PATCH", f"/scim/v2{path}", json.dumps(body), headers)
+            connection.getresponse().read()
