@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -38,7 +37,6 @@ from config.errors import ConfigError, Fault
 
 _KEPT_STATEMENTS = 500
 _LARGEST = 2**31 - 1
-_GONE: tuple[str, dict[Slot, object]] = ("", {})
 
 
 def new_uuid() -> str:
@@ -174,12 +172,12 @@ class SqlBackend(Backend):
         read = self._database.read
         if lists:
             page = chosen.page(query.want - lists, where, query.sort)
-            items = page.resources(read(page.statement, parameters))
+            found = read(page.statement, parameters)
             several = chosen.several(lists)
-            ids = {"ids": [item.id for item in items]}
-            held = several.versions_and_lists(read(several.statement, ids) if items else ())
-            if all(held.get(item.id, _GONE)[0] == item.stamp.version for item in items):
-                return tuple(replace(item, values={**item.values, **held[item.id][1]}) for item in items)
+            ids = {"ids": [row[0] for row in found]}
+            held = several.lists_of(read(several.statement, ids)) if found else {}
+            if all(row[0] in held and held[row[0]][0] == row[1] for row in found):
+                return tuple(page.resources(found, held))
             # Something changed between the two statements; one statement sees one moment.
         page = chosen.page(query.want, where, query.sort)
         return tuple(page.resources(read(page.statement, parameters)))

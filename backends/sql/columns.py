@@ -53,6 +53,8 @@ class Moment(TypeDecorator[datetime]):
 
 
 def moment(raw: Any) -> datetime:
-    """The aware instant of what a driver returns for a Moment column: ISO text, or a datetime."""
-    found = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
+    """The aware instant of what a driver returns for a Moment column: ISO text without a zone, or a datetime."""
+    if isinstance(raw, str):
+        return datetime.fromisoformat(f"{raw}+00:00")
+    found: datetime = raw
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.types import NULLTYPE
 
 from app.scim.attributes import Uniqueness
-from app.scim.query import Resource, ResourceId, Slot, Sort, Stamp, Version
+from app.scim.query import Resource, ResourceId, Slot, Sort, Stamp
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.sql.columns import moment
 from backends.sql.filters import Conditions, Every, Leaf, Node
@@ -41,6 +41,8 @@ _FIRST = 4
 
 
 Rows = Sequence[Sequence[Any]]
+Held = dict[ResourceId, tuple[int, dict[Slot, Any]]]
+"""The number of the version, and slots, of some resources."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,31 +82,33 @@ class Reading:
         """The resource that the rows hold, if there are rows; all are of the same one."""
         return self.resources(self.lists.in_order(rows) if self.lists else rows)
 
-    def resources(self, rows: Rows) -> list[Resource]:
-        """The resources that the rows hold, in their order; each one's rows are together."""
+    def resources(self, rows: Rows, held: Held | None = None) -> list[Resource]:
+        """The resources that the rows hold, in their order; each one's rows are together. `held` are further slots."""
         found: list[Resource] = []
-        id, end = None, _FIRST + len(self.slots)
+        id, end = "", _FIRST + len(self.slots)
         values: dict[Slot, Any] = {}
         for row in rows:
             if row[0] != id:
                 id = row[0]
-                held = zip(self.slots, row[_FIRST:end], strict=True)
-                values = {slot: value for slot, value in held if value is not None}
+                singular = zip(self.slots, row[_FIRST:end], strict=True)
+                values = {slot: value for slot, value in singular if value is not None}
+                if held is not None:
+                    values.update(held[id][1])
                 stamp = Stamp(str(row[1]), moment(row[3]))
                 found.append(Resource(self.kind, id, moment(row[2]), stamp, values))
             if self.lists is not None:
                 self.lists.add(values, row)
         return found
 
-    def versions_and_lists(self, rows: Rows) -> dict[ResourceId, tuple[Version, dict[Slot, Any]]]:
+    def lists_of(self, rows: Rows) -> Held:
         """The version and the multi-valued slots of each resource that the rows hold."""
-        found: dict[ResourceId, tuple[Version, dict[Slot, Any]]] = {}
-        for row in self.lists.in_order(rows) if self.lists else rows:
+        found: Held = {}
+        assert self.lists is not None
+        for row in self.lists.in_order(rows):
             entry = found.get(row[0])
             if entry is None:
-                entry = found[row[0]] = (str(row[1]), {})
-            if self.lists is not None:
-                self.lists.add(entry[1], row)
+                entry = found[row[0]] = (row[1], {})
+            self.lists.add(entry[1], row)
         return found
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
 from app.control import Access
+from app.scim.query import Change, Resource, ResourceId, Slot, Stamp, Version
+from app.scim.registry import Registry
 from tests.api.conditional import FUTURE, METHODS, PAST, STALE, WRITES, expect, request, tag_of
 from tests.api.expect import new_user, refused, unchanged
-from tests.support.service import USER, Client, Service
+from tests.support.reference import ReferenceBackend
+from tests.support.service import USER, Client, Service, running
 
 
 @pytest.fixture
@@ -180,3 +186,66 @@ def test_a_delete_at_once_with_a_write_of_the_same_tag(client: Client, name: str
             outcomes = (deleted.result().status_code, changed.result().status_code)
         assert outcomes in ((204, 404), (204, 412), (412, 200))
         assert client.get(path).status_code == (404 if outcomes[0] == 204 else 200)
+
+
+class _MeetingStore(ReferenceBackend):
+    """After `meet`, the next two reads end together: what either request writes comes after both have read. A delete
+    waits for an update, so that it comes second."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry)
+        self._left = threading.Semaphore(0)
+        self._barrier = threading.Barrier(2, timeout=30)
+        self._updated = threading.Event()
+
+    def meet(self) -> None:
+        self._left.release(2)
+
+    def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
+        found = super().get(kind, id, want)
+        if self._left.acquire(blocking=False):
+            self._barrier.wait()
+        return found
+
+    def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
+        try:
+            return super().update(kind, id, change, expect=expect)
+        finally:
+            self._updated.set()
+
+    def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        self._updated.wait(timeout=30)
+        super().delete(kind, id, expect=expect)
+
+
+@pytest.fixture
+def meeting(registry: Registry, tmp_path: Path) -> Iterator[tuple[_MeetingStore, Client]]:
+    store = _MeetingStore(registry)
+    with running(store, registry, tmp_path) as service:
+        yield store, service.client()
+
+
+@pytest.mark.req("H-13-01")
+@pytest.mark.parametrize("method", WRITES)
+def test_of_two_that_have_read_the_same_version_one_writes(meeting: tuple[_MeetingStore, Client], method: str) -> None:
+    store, client = meeting
+    path = new_user(client, "mira")
+    tag = tag_of(client, path)
+    store.meet()
+    with ThreadPoolExecutor(2) as pool:
+        change = {"op": "add", "path": "emails", "value": [{"value": "a"}]}
+        first = pool.submit(client.change, path, change, **{"If-Match": tag})
+        second = pool.submit(request, client, method, path, If_Match=tag)
+        statuses = sorted((first.result().status_code, second.result().status_code))
+    assert statuses == [200, 412]
+
+
+@pytest.mark.req("H-13-01", "P-3.5.2-20")
+def test_two_changes_without_conditions_are_both_kept(meeting: tuple[_MeetingStore, Client]) -> None:
+    store, client = meeting
+    path = new_user(client, "mira")
+    store.meet()
+    changes = [{"op": "add", "path": "emails", "value": [{"value": value}]} for value in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        assert [r.status_code for r in pool.map(lambda change: client.change(path, change), changes)] == [200, 200]
+    assert {email["value"] for email in client.get(path).json()["emails"]} == {"a", "b"}

@@ -26,6 +26,7 @@ from tests.api.published import published
 from tests.support.reference import ReferenceBackend
 from tests.support.service import PATCH_OP, USER, Client, Service, running
 
+_ROOT = Path(__file__).resolve().parent.parent.parent
 ABSENT = "/Users/6b0c4a0e-0000-4000-8000-000000000000"
 
 
@@ -80,7 +81,7 @@ def test_the_server_believes_forwarded_headers_of_trusted_proxies_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANDFALL_HOME", str(tmp_path))
-    options = runpy.run_path("gunicorn.conf.py")
+    options = runpy.run_path(str(_ROOT / "gunicorn.conf.py"))
     assert options["forwarded_allow_ips"] == ""
 
 
@@ -261,7 +262,7 @@ def test_an_oversized_body_is_not_read_before_authentication(service: Service) -
 def test_the_server_keeps_no_log_of_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A filter in a URL holds names and e-mail addresses."""
     monkeypatch.setenv("LANDFALL_HOME", str(tmp_path))
-    assert runpy.run_path("gunicorn.conf.py")["accesslog"] is None
+    assert runpy.run_path(str(_ROOT / "gunicorn.conf.py"))["accesslog"] is None
 
 
 _LOGGED = """
@@ -304,7 +305,12 @@ for header in (token, "some-wrong-token"):
 @pytest.mark.req("P-7.5.2-02", "P-7.5.1-01")
 def test_the_log_holds_neither_personal_values_nor_secrets(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _LOGGED, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", _LOGGED, str(tmp_path)],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     token = done.stdout.strip()
     for word in ("unforeseen", "incident", '"create"', '"replace"', '"patch"', '"delete"', "Duplicate", "entra"):

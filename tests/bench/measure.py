@@ -6,32 +6,58 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.bench.cases import SCIM, Case, Population, change
+from tests.bench.cases import BARE, SCIM, Case, Population, change
 from tests.bench.load import Load, make_request
 from tests.bench.population import add_crowd
 from tests.bench.server import Server
 
 WARM_UP = 200
-ROUNDS = 3
+ROUNDS = 5
 SMALL, LARGE = 100, 100_000
 _REPEATED = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one request of a case costs: CPU in milliseconds, and how many were answered in a second."""
+    """What one request of a case costs: CPU in milliseconds, how many bare routes that is, and how many requests were
+    answered in a second."""
 
     case: Case
     cpu_ms: float
+    ratio: float
     per_second: float
 
 
-def measure(load: Load, server: Server, case: Case, known: Population, requests: int) -> Figure:
-    """The cheapest of a few rounds: whatever else the machine does only ever adds."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is measured: the service, and beside it the bare route."""
+
+    service: Server
+    bare: Server
+    known: Population
+
+
+def measure(load: Load, target: Target, case: Case, requests: int) -> Figure:
+    """A few rounds, each beside one of the bare route, for the machine is not equally fast at all times.
+
+    The cheapest round counts for CPU and throughput, since whatever else the machine does only ever adds; the ratio
+    is the median over the rounds.
+    """
     count = max(2, int(requests * case.share) // 2 * 2)
-    load.seconds(server.port, case.make(known, min(WARM_UP, count)), case.wanted)
-    rounds = [_round(load, server, case, case.make(known, count)) for _ in range(ROUNDS)]
-    return Figure(case, min(cpu for cpu, _ in rounds), max(rate for _, rate in rounds))
+    for server, warmed in ((target.bare, BARE), (target.service, case)):
+        load.seconds(server.port, warmed.make(target.known, min(WARM_UP, count)), warmed.wanted)
+    bare, own = [], []
+    for _ in range(ROUNDS):
+        bare.append(_round(load, target.bare, BARE, BARE.make(target.known, requests // 2)))
+        own.append(_round(load, target.service, case, case.make(target.known, count)))
+    ratio = median(mine[0] / yardstick[0] for mine, yardstick in zip(own, bare, strict=True))
+    return Figure(case, min(cpu for cpu, _ in own), ratio, max(rate for _, rate in own))
+
+
+def measure_bare(load: Load, target: Target, requests: int) -> Figure:
+    """The yardstick itself."""
+    rounds = [_round(load, target.bare, BARE, BARE.make(target.known, requests)) for _ in range(ROUNDS)]
+    return Figure(BARE, min(cpu for cpu, _ in rounds), 1.0, max(rate for _, rate in rounds))
 
 
 def _round(load: Load, server: Server, case: Case, requests: Sequence[bytes]) -> tuple[float, float]:
@@ -54,8 +80,9 @@ class SizeFigure:
         return self.large_ms / self.small_ms
 
 
-def measure_sizes(load: Load, server: Server, known: Population, sql_url: str) -> list[SizeFigure]:
+def measure_sizes(load: Load, target: Target, sql_url: str) -> list[SizeFigure]:
     """One member joins, one leaves, and the group is read without its members, at both sizes in turn."""
+    server, known = target.service, target.known
     small, large = known.group_ids[:2]
     add_crowd(sql_url, small, SMALL)
     add_crowd(sql_url, large, LARGE)

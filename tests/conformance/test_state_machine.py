@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from app.scim.query import Change, Delta, Draft, ResourceId, Slot, Value
+from app.scim.query import Change, Delta, Draft, ResourceId, Slot, Stamp, Value
 from app.scim.registry import Registry
 from backends.base import Backend
 from backends.errors import Duplicate, NotFound, StoreError, UnknownReference, VersionMismatch
@@ -39,11 +39,16 @@ class Twin(RuleBasedStateMachine):
         self.model = ReferenceBackend(registry)
         self.versions: dict[ResourceId, list[tuple[str, str]]] = {}
         self.store_id: dict[ResourceId, ResourceId] = {}
+        self.stamps: dict[str, tuple[dict[ResourceId, Stamp], ...]] = {k: ({}, {}) for k in ("User", "Group")}
 
-    @rule(target=people, name=_NAMES, values=_USER_VALUES)
-    def create_user(self, name: str, values: dict[Slot, Value]) -> Any:
-        """Create a user in both."""
-        return self._create("User", Draft({**values, "userName": name}), Draft({**values, "userName": name}))
+    @rule(target=people, name=_NAMES, values=_USER_VALUES, boss=st.none() | people)
+    def create_user(self, name: str, values: dict[Slot, Value], boss: ResourceId | None) -> Any:
+        """Create a user in both, with a manager who may be gone."""
+        model = {**values, "userName": name}
+        store = dict(model)
+        if boss is not None:
+            model[MANAGER], store[MANAGER] = boss, self.store_id[boss]
+        return self._create("User", Draft(model), Draft(store))
 
     @rule(target=teams, name=_NAMES, chosen=st.lists(people, max_size=4))
     def create_group(self, name: str, chosen: list[ResourceId]) -> Any:
@@ -80,7 +85,7 @@ class Twin(RuleBasedStateMachine):
 
     @rule(
         team=teams,
-        add=st.lists(people, max_size=3),
+        add=st.lists(st.one_of(people, people, people, teams), max_size=3),
         remove=st.lists(people, max_size=3),
         clear=st.booleans(),
         name=st.none() | _NAMES,
@@ -114,11 +119,20 @@ class Twin(RuleBasedStateMachine):
 
     @invariant()
     def same_state(self) -> None:
-        """Both hold the same, but for ids, times and versions."""
+        """Both hold the same, but for ids, times and versions, and the same stamps have moved since the last step."""
         for kind in ("User", "Group"):
-            assert self._whole(self.store, kind, {}) == self._whole(self.model, kind, self.store_id)
+            store, model = self._whole(self.store, kind, {}), self._whole(self.model, kind, self.store_id)
+            assert {id: held for id, (held, _) in store.items()} == {id: held for id, (held, _) in model.items()}
+            moved = [
+                {id for id, (_, stamp) in now.items() if id in before and before[id] != stamp}
+                for now, before in zip((store, model), self.stamps[kind], strict=True)
+            ]
+            assert moved[0] == moved[1]
+            self.stamps[kind] = tuple({id: stamp for id, (_, stamp) in now.items()} for now in (store, model))
 
-    def _whole(self, backend: Backend, kind: str, ids: dict[ResourceId, ResourceId]) -> dict[ResourceId, Any]:
+    def _whole(
+        self, backend: Backend, kind: str, ids: dict[ResourceId, ResourceId]
+    ) -> dict[ResourceId, tuple[Any, Stamp]]:
         found = {}
         for view in views(backend, self.registry, kind):
             values = {
@@ -129,7 +143,7 @@ class Twin(RuleBasedStateMachine):
                 name: sorted((ids.get(r.id, r.id), r.kind, r.display or "") for r in far)
                 for name, far in view.relations.items()
             }
-            found[ids.get(view.resource.id, view.resource.id)] = (values, relations)
+            found[ids.get(view.resource.id, view.resource.id)] = ((values, relations), view.resource.stamp)
         return found
 
     def _create(self, kind: str, model: Draft, store: Draft) -> Any:

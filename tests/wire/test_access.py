@@ -30,6 +30,7 @@ def _read(connection: HTTPConnection, token: str) -> int:
 
 
 @pytest.mark.parametrize("kind", ["access token", "bearer token"])
+@pytest.mark.req("P-2-02")
 def test_downgrading_and_revoking_hold_on_every_worker(service: Landfall, name: str, kind: str) -> None:
     """Each worker has accepted the token before, and may have remembered that."""
     created = service.integration(name, "full", "--bearer")
@@ -49,6 +50,7 @@ def test_downgrading_and_revoking_hold_on_every_worker(service: Landfall, name: 
         connection.close()
 
 
+@pytest.mark.req("R-2-01", "R-2.1-02")
 def test_a_token_revoked_by_its_client_is_refused_by_every_worker(service: Landfall, name: str) -> None:
     """RFC 7009; another token of the same client stays good."""
     created = service.integration(name)

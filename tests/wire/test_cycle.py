@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from scim2_tester import Status, check_server
 
 from tests.support.service import ENTERPRISE, PATCH_OP, USER, Client
@@ -28,6 +29,7 @@ def test_a_new_integration_works_at_once(service: Landfall, name: str) -> None:
     assert 3600 <= answer.json()["expires_in"] <= 21600
 
 
+@pytest.mark.req("P-3.3-05")
 def test_what_is_sent_is_stored_and_shown_by_the_command(service: Landfall, client: Client, name: str) -> None:
     """Create, read, change, list and delete."""
     sent = {

@@ -140,6 +140,7 @@ def test_a_body_over_the_limit(service: Landfall, client: Client, chunked: bool)
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+@pytest.mark.req("S-9.2-02")
 def test_an_id_of_any_shape_is_not_found(service: Landfall, client: Client, id: str, method: str) -> None:
     """Encoded line breaks in an id never become header lines."""
     for endpoint, schema in (("Users", USER), ("Groups", GROUP)):
@@ -171,6 +172,7 @@ def _body(method: str, schema: str) -> bytes:
         "/%0d%0aSet-Cookie:taken=1//",
     ],
 )
+@pytest.mark.req("S-9.2-02")
 def test_line_breaks_elsewhere_in_the_address(service: Landfall, client: Client, target: str) -> None:
     """Neither in a header nor as a fault of the server."""
     answer = _exchange(service, _head(client, "GET", target))

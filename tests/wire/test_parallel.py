@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 
+import pytest
+
 from tests.support.service import PATCH_OP, SCIM_JSON, USER, Client
 from tests.wire.landfall import Landfall
 
@@ -55,6 +57,7 @@ class _Changer(threading.Thread):
                 self.answers.append(response.status)
 
 
+@pytest.mark.req("P-3.5.2-20")
 def test_no_change_of_members_is_lost(service: Landfall, client: Client, name: str) -> None:
     """16 threads on two workers send 200 changes each; each is answered 204, and the group ends as they say."""
     users = [client.user(f"{name}-{number}@tern.example")["id"] for number in range(THREADS * OWN)]
@@ -79,6 +82,7 @@ def test_no_change_of_members_is_lost(service: Landfall, client: Client, name: s
     assert client.found("/Users", f'groups.value eq "{group}"') == wanted
 
 
+@pytest.mark.req("P-3.3-11")
 def test_users_created_at_the_same_time_under_one_name(service: Landfall, client: Client, name: str) -> None:
     """One is created, every other attempt is told of the conflict, and the name is found once."""
     statuses: list[int] = []
@@ -99,3 +103,32 @@ def test_users_created_at_the_same_time_under_one_name(service: Landfall, client
         thread.join()
     assert sorted(statuses) == [201] + [409] * 11
     assert len(client.found("/Users", f'userName eq "{name}"')) == 1
+
+
+@pytest.mark.req("H-13-01")
+def test_one_of_many_conditional_writes_wins(service: Landfall, client: Client, name: str) -> None:
+    """All replace the version that all have read: one does, the others are told that it has changed."""
+    user = client.user(name)
+    answers: list[tuple[int, int]] = []
+    headers = {
+        "Authorization": client.headers["Authorization"],
+        "Content-Type": SCIM_JSON,
+        "If-Match": user["meta"]["version"],
+    }
+
+    def replace(number: int, connection: HTTPConnection) -> None:
+        document = {"schemas": [USER], "userName": name, "title": f"Writer {number}"}
+        with closing(connection):
+            connection.request("PUT", f"/scim/v2/Users/{user['id']}", json.dumps(document), headers)
+            response = connection.getresponse()
+            response.read()
+            answers.append((response.status, number))
+
+    threads = [threading.Thread(target=replace, args=pair) for pair in enumerate(service.connections(6))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(status for status, _ in answers) == [200] + [412] * 11
+    winner = next(number for status, number in answers if status == 200)
+    assert client.get(f"/Users/{user['id']}").json()["title"] == f"Writer {winner}"
