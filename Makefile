@@ -34,6 +34,7 @@ lint: $(TEST) ## check style, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.conformance_table --check
 
 format: $(TEST) ## put the code in its form
 	$(BIN)/ruff check --fix

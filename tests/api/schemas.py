@@ -1,4 +1,4 @@
-"""User extensions that only the API tests use: characteristics that no standard attribute has, and the vectors' types."""
+"""User extensions that only the API tests use: characteristics of no standard attribute, and the vectors' types."""
 
 from __future__ import annotations
 
