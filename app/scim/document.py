@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from app.scim import quirks
@@ -50,8 +51,13 @@ def _check_schemas(resource_type: ResourceType, body: Mapping[str, Any]) -> None
         raise InvalidSyntax(f"schemas: must hold {resource_type.schema.id}")
 
 
-def _canonical_members(attributes: Sequence[Attribute], body: Mapping[str, Any]) -> dict[str, Any]:
-    by_name = {a.name.lower(): a for a in attributes}
+@lru_cache(maxsize=256)
+def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, Attribute]:
+    return {a.name.lower(): a for a in attributes}
+
+
+def _canonical_members(attributes: tuple[Attribute, ...], body: Mapping[str, Any]) -> dict[str, Any]:
+    by_name = _by_name(attributes)
     result: dict[str, Any] = {}
     seen: set[str] = set()
     for key, value in body.items():

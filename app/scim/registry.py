@@ -140,7 +140,11 @@ class ResourceType:
     def attributes_of(self, schema: Schema) -> tuple[Attribute, ...]:
         """The attributes that stand beside each other in a document: those of the base schema with the common ones,
         or those of one extension."""
-        return (*_COMMON, *schema.attributes) if schema is self.schema else schema.attributes
+        return self._core_attributes if schema is self.schema else schema.attributes
+
+    @cached_property
+    def _core_attributes(self) -> tuple[Attribute, ...]:
+        return (*_COMMON, *self.schema.attributes)
 
     def top_level(self, name: str) -> Attribute | None:
         """The core or common attribute of that canonical name, or None."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from app.scim.attributes import Attribute, Type
+from app.scim.attributes import Type
 from app.scim.filter.evaluate import reference_element
 from app.scim.projection import Projection
 from app.scim.query import Reference, Resource, Slot, Stamp, Value
 from app.scim.registry import ID, META, SCHEMAS_ATTRIBUTE
 from app.scim.types import format_instant
 
-_Writer = Callable[[dict[str, Any], Mapping[Slot, Value]], None]
+Convert = Callable[[Value], Value]
+_WRITTEN_APART = (SCHEMAS_ATTRIBUTE, ID, META)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a slot's value stands in the document: in the object of an extension's `urn` or at the top, and there in
+    the complex attribute `parent` or directly, under `name`; `convert` makes what is shown of it."""
+
+    urn: str
+    parent: str
+    name: str
+    convert: Convert | None
 
 
 def etag(stamp: Stamp) -> str:
@@ -32,27 +45,31 @@ class Representation:
         self._type = projection.resource_type
         self._core_urn = self._type.schema.id
         self._location = f"{base}{self._type.endpoint}/"
-        self._core = self._writers(self._type.attributes_of(self._type.schema))
-        self._extensions = [(e.schema.id, self._writers(e.schema.attributes)) for e in self._type.extensions]
+        self._places = {place[0]: place[1] for place in self._all_places()}
         self._meta = projection.shown.get(META.path, ()) if META.path in projection.shown else ()
 
     def write(self, resource: Resource, relations: Mapping[str, Sequence[Reference]]) -> dict[str, Any]:
         """The document: `schemas` and `id` always, an extension's URI and object where it has a value shown."""
         schemas = [self._core_urn]
         document: dict[str, Any] = {"schemas": schemas, "id": resource.id}
-        values = resource.values
-        for writer in self._core:
-            writer(document, values)
+        extensions: dict[str, dict[str, Any]] = {}
+        for slot, value in resource.values.items():
+            place = self._places.get(slot)
+            if place is None:
+                continue
+            shown = value if place.convert is None else place.convert(value)
+            if shown is None:
+                continue
+            target = extensions.setdefault(place.urn, {}) if place.urn else document
+            if place.parent:
+                target = target.setdefault(place.parent, {})
+            target[place.name] = shown
         for name in self.projection.relations:
             if elements := self._references(name, relations.get(name, ())):
                 document[name] = elements
-        for urn, writers in self._extensions:
-            container: dict[str, Any] = {}
-            for writer in writers:
-                writer(container, values)
-            if container:
-                schemas.append(urn)
-                document[urn] = container
+        if extensions:
+            schemas.extend(extensions)
+            document.update(extensions)
         if self._meta is None or self._meta:
             document["meta"] = self._write_meta(resource)
         return document
@@ -78,55 +95,32 @@ class Representation:
             elements.append(element if subs is None else {k: v for k, v in element.items() if k in subs})
         return elements
 
-    def _writers(self, attributes: Sequence[Attribute]) -> list[_Writer]:
+    def _all_places(self) -> Iterator[tuple[Slot, _Place]]:
         shown = self.projection.shown
-        passed_over = (SCHEMAS_ATTRIBUTE, ID, META)
-        return [
-            self._writer(a, shown[a.path])
-            for a in attributes
-            if a.path in shown and a not in passed_over and a.name not in self._type.relations
-        ]
+        for attribute in self._type.attributes:
+            if attribute.path not in shown or attribute in _WRITTEN_APART or attribute.name in self._type.relations:
+                continue
+            urn = "" if attribute.schema in ("", self._core_urn) else attribute.schema
+            subs = shown[attribute.path]
+            if attribute.multi_valued or attribute.type is not Type.COMPLEX:
+                trim = _trimmed(subs) if attribute.multi_valued and subs is not None else None
+                yield attribute.path, _Place(urn, "", attribute.name, trim)
+                continue
+            for sub in attribute.sub_attributes:
+                if subs is None or sub.name in subs:
+                    yield sub.path, _Place(urn, attribute.name, sub.name, self._to_uri(sub.path))
 
-    def _writer(self, attribute: Attribute, subs: frozenset[str] | None) -> _Writer:
-        name, slot = attribute.name, attribute.path
-        if attribute.type is Type.COMPLEX and not attribute.multi_valued:
-            return self._complex_writer(attribute, subs)
-        if attribute.multi_valued and subs is not None:
-            return _trimmed_writer(name, slot, subs)
-
-        def write(document: dict[str, Any], values: Mapping[Slot, Value]) -> None:
-            if (value := values.get(slot)) is not None:
-                document[name] = value
-
-        return write
-
-    def _complex_writer(self, attribute: Attribute, subs: frozenset[str] | None) -> _Writer:
-        name = attribute.name
-        leaves = [
-            (s.name, s.path, self._target_prefix(s.path))
-            for s in attribute.sub_attributes
-            if subs is None or s.name in subs
-        ]
-
-        def write(document: dict[str, Any], values: Mapping[Slot, Value]) -> None:
-            inner = {
-                n: prefix + values[slot] if prefix else values[slot] for n, slot, prefix in leaves if slot in values
-            }
-            if inner:
-                document[name] = inner
-
-        return write
-
-    def _target_prefix(self, slot: Slot) -> str:
-        """What stands before the id in the URI of a looked-up resource; empty for every other slot."""
+    def _to_uri(self, slot: Slot) -> Convert | None:
+        """What makes the URI of a looked-up resource from its id; None for every other slot."""
         lookup = self._type.lookups.get(slot)
-        return f"{self._base}/{lookup.kind}s/" if lookup and lookup.source == "id" else ""
+        return f"{self._base}/{lookup.kind}s/".__add__ if lookup and lookup.source == "id" else None
 
 
-def _trimmed_writer(name: str, slot: Slot, subs: frozenset[str]) -> _Writer:
-    def write(document: dict[str, Any], values: Mapping[Slot, Value]) -> None:
-        trimmed = [{k: v for k, v in element.items() if k in subs} for element in values.get(slot, ())]
-        if trimmed := [element for element in trimmed if element]:
-            document[name] = trimmed
+def _trimmed(subs: frozenset[str]) -> Convert:
+    """Keeps these sub-attributes of each value; None when nothing is left."""
 
-    return write
+    def trim(elements: Value) -> Value:
+        trimmed = ({k: v for k, v in element.items() if k in subs} for element in elements)
+        return [element for element in trimmed if element] or None
+
+    return trim

@@ -94,7 +94,8 @@ def instant(text: str) -> str:
 
 def format_instant(moment: datetime) -> str:
     """The text that `instant` gives for an aware datetime."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def _instant(text: str) -> datetime | None:

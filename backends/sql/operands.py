@@ -116,7 +116,7 @@ def _of_number(attribute: Attribute, op: Op, operand: float) -> Question:
     try:
         near = float(operand)
     except OverflowError:
-        near = math.copysign(math.inf, operand)
+        near = math.inf if operand > 0 else -math.inf
     if math.isinf(near):
         return _beyond(op, above=near > 0)
     if near == operand:
@@ -131,7 +131,7 @@ def _of_number(attribute: Attribute, op: Op, operand: float) -> Question:
 
 
 def _of_integer(op: Op, operand: float) -> Question:
-    if math.isinf(operand):
+    if operand in (math.inf, -math.inf):
         return _beyond(op, above=operand > 0)
     whole = math.floor(operand)
     if not _INTEGERS[0] <= whole <= _INTEGERS[1]:

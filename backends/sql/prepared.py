@@ -60,13 +60,11 @@ class Prepared:
             self._readers = _readers(self._types, cursor.description, self._dialect)
         if not self._readers:
             return rows
-        return [self._converted(row) for row in rows]
-
-    def _converted(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        values = list(row)
-        for place, convert in self._readers or ():
-            values[place] = convert(values[place])
-        return tuple(values)
+        for place, convert in self._readers:
+            rows = [
+                row if row[place] is None else (*row[:place], convert(row[place]), *row[place + 1 :]) for row in rows
+            ]
+        return rows
 
 
 class Outcome:

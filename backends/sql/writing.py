@@ -76,12 +76,16 @@ class Writer:
         version, modified, held = _checked(row, expect)
         changed = {slot: values[slot] for slot, old in zip(single, held, strict=True) if old != values[slot]}
         several = self._changed_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
+        stamped = {"version": version + 1, "modified": now, "row_id": id}
+        if changed:
+            # Before the relations, so that a duplicate is what is reported when there is an unknown member too.
+            session.execute(self._update, {**rows.columns(self._layout, changed), **stamped})
         self._replace_lists(session, id, several)
         linked = [self._relations[name].apply(session, id, delta) for name, delta in relations.items()]
         if not (changed or several or any(linked)):
             return Stamp(str(version), moment(modified))
-        new = {**rows.columns(self._layout, changed), "version": version + 1, "modified": now, "row_id": id}
-        session.execute(self._update, new)
+        if not changed:
+            session.execute(self._update, stamped)
         return Stamp(str(version + 1), now)
 
     def delete(self, session: Session, id: ResourceId, now: datetime, expect: Version | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from app.scim.attributes import Attribute
 from app.scim.errors import InvalidPath, InvalidValue
@@ -16,6 +17,7 @@ from app.scim.registry import ResourceType
 _INDEX = re.compile(r"^[^\[\"]*\[\s*-?\d*\s*\]")
 
 
+@lru_cache(maxsize=2048)
 def resolve(resource_type: ResourceType, path: str, base: str) -> Target:
     """The target of a path (RFC 7644 section 3.5.2, figure 7); `base` is the SCIM base URI, for `$ref` in
     filters.
