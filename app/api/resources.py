@@ -47,13 +47,13 @@ class _Reader:
 
     def __init__(self, resource_type: ResourceType, schema: type[Schema], max_depth: int) -> None:
         self._type = resource_type
-        self._schema = schema()
+        self._checker = schemas.Checker(schema)
         self._max_depth = max_depth
 
     def draft(self) -> Draft:
         """The checked document. Raises what reading, the core and the schema report."""
         document = canonicalise(self._type, read_json(request, self._max_depth))
-        return draft(self._type, schemas.load(self._schema, document))
+        return draft(self._type, self._checker.check(document))
 
 
 def resource_blueprint(resource_type: ResourceType, context: Context) -> Blueprint:

@@ -33,11 +33,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("needs"):
         needed |= mark.args[0]
     stores = [s for s in selected() if needed in s.capabilities]
+    # One worker has a module's tests on one store, so that what they share is made once.
+    groups = {s.name: pytest.mark.xdist_group(f"{metafunc.module.__name__}-{s.name}") for s in stores}
     if "leaf" in metafunc.fixturenames:
-        pairs = [pytest.param(s, leaf, id=f"{s.name}-{leaf}") for s in stores for leaf in leaves(s.registry)]
+        pairs = [
+            pytest.param(s, leaf, id=f"{s.name}-{leaf}", marks=groups[s.name])
+            for s in stores
+            for leaf in leaves(s.registry)
+        ]
         metafunc.parametrize(("store", "leaf"), pairs, indirect=["store"], scope="module")
     else:
-        singles = [pytest.param(s, id=s.name) for s in stores]
+        singles = [pytest.param(s, id=s.name, marks=groups[s.name]) for s in stores]
         metafunc.parametrize("store", singles, indirect=True, scope="module")
 
 

@@ -56,7 +56,7 @@ def assert_found(population: Population, kind: str, filters: Iterable[Bound]) ->
 def _grid_operands(leaf: Leaf, population: Population) -> list[Operand]:
     hostile = HOSTILE if str(leaf) in HOSTILE_LEAVES else ()
     pool = operands(leaf, population.views[leaf.kind])
-    step = max(1, len(pool) // 8)
+    step = max(1, len(pool) // 5)
     return [*pool[::step], *(comparable(leaf.attribute, text) for text in hostile)]
 
 
