@@ -46,7 +46,7 @@ class Prepared:
         """The parameters as the driver takes them."""
         given = {**self._fixed, **parameters}
         for name, length in self._lists.items():
-            items = given.pop(name)
+            items = given.pop(name) or [None]
             # The list may be shorter than what was compiled: its last item is repeated, which changes nothing.
             given.update((f"{name}_{n + 1}", items[min(n, len(items) - 1)]) for n in range(length))
         for name, convert in self._binders:

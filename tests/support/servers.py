@@ -296,6 +296,8 @@ class MariaDB(DatabaseServer):
             self._mariadbd,
             "--no-defaults",
             f"--datadir={self._base / 'data'}",
+            # A server that starts removes what looks like another one's temporary tables.
+            f"--tmpdir={self._base}",
             f"--socket={self._base / 'socket'}",
             f"--pid-file={self._base / 'pid'}",
             f"--init-file={self._base / 'accounts.sql'}",

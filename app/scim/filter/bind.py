@@ -84,12 +84,18 @@ def bind_element(where: Parsed, attribute: Attribute, *, base: str = "") -> Boun
 
 def _leaf_test(test: ParsedCompare | ParsedPresent, leaf: Attribute | None, owner: Attribute, base: str) -> Bound:
     if isinstance(test, ParsedPresent):
-        return Present(leaf) if leaf else _FALSE
+        return Present(_told_by(leaf, owner)) if leaf else _FALSE
     if leaf is None:
         return _unassigned(test)
     if leaf.refers_to_resources and owner.sub("value"):
         return _reference(test, owner, base)
     return _compare(leaf, test.op, test.value)
+
+
+def _told_by(leaf: Attribute, owner: Attribute) -> Attribute:
+    """The sub-attribute that tells whether a leaf has a value: each value of a relation has its `$ref` from its id."""
+    value = owner.sub("value")
+    return value if value and owner.multi_valued and leaf.refers_to_resources else leaf
 
 
 def _unassigned(test: ParsedCompare) -> Bound:
@@ -212,7 +218,7 @@ class _Binder:
 
     def _multi_valued(self, owner: Attribute, named: Attribute, test: ParsedCompare | ParsedPresent) -> Bound:
         if isinstance(test, ParsedPresent):
-            return Some(owner, _TRUE if named is owner else Present(named))
+            return Some(owner, _TRUE if named is owner else Present(_told_by(named, owner)))
         leaf = named
         if named is owner and owner.sub_attributes:
             value = owner.sub("value")
