@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Flask
 
@@ -35,6 +37,14 @@ class Running:
         self.control.close()
 
 
+class _Application(Flask):
+    """Flask without its search for coroutines around every view and hook of every request: there are none here."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself."""
+        return func
+
+
 def create_app(settings: Settings, backend: Backend | None = None, registry: Registry | None = None) -> Flask:
     """The application: SCIM under `/scim/v2`, OAuth, probes. `backend` stands in for the configured one.
 
@@ -58,7 +68,7 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
             Limits(limits.max_filter_length, limits.max_filter_depth, limits.max_filter_terms),
         ),
     )
-    app = Flask("landfall", static_folder=None)
+    app = _Application("landfall", static_folder=None)
     app.extensions["landfall"] = Running(backend, control)
     guard = register_auth(app, settings, control)
     app.register_blueprint(probes_blueprint(backend, control))

@@ -28,6 +28,9 @@ def serve(operator: Operator) -> None:
     configuration = _gunicorn_configuration()
     _make_home(settings.home)
     upgrade_all(settings)
+    with operator.backend():
+        # One that can't be opened is told here, before the secret of the first integration is shown.
+        pass
     _introduce(operator)
     if operator.config is not None:
         os.environ[FILE_VARIABLE] = str(operator.config)

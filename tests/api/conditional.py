@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
@@ -12,8 +12,8 @@ from tests.api.expect import refused
 from tests.support.service import USER, Client
 
 STALE = 'W/"an-older-version"'
-PAST = format_datetime(datetime.now(UTC) - timedelta(days=30), usegmt=True)
-FUTURE = format_datetime(datetime.now(UTC) + timedelta(days=30), usegmt=True)
+PAST = format_datetime(datetime(2001, 1, 1, tzinfo=UTC), usegmt=True)
+FUTURE = format_datetime(datetime(2099, 1, 1, tzinfo=UTC), usegmt=True)
 METHODS = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
 WRITES = METHODS[2:]
 
