@@ -18,6 +18,7 @@ from app.scim.filter.parse import parse_filter
 from tests.conformance.helpers import HOSTILE, found
 from tests.conformance.population import Population
 from tests.support.filters import bound_filters, filter_texts, pools
+from tests.support.stores import Store
 
 EXAMPLES = int(os.environ.get("LANDFALL_FILTER_EXAMPLES", "1000"))
 SETTINGS = settings(
@@ -42,11 +43,11 @@ def _assert_found(population: Population, kind: str, filter: Bound) -> None:
 
 @pytest.mark.req("P-3.4.2.2-02", "P-3.4.2.2-31")
 @pytest.mark.parametrize(("kind", "share"), [("User", 0.7), ("Group", 0.3)])
-def test_bound_filters(population: Population, kind: str, share: float) -> None:
+def test_bound_filters(population: Population, store: Store, kind: str, share: float) -> None:
     """Trees of any leaves, junctions and negations find exactly what the evaluator finds."""
     bounds, _ = _strategies(population, kind)
 
-    @settings(SETTINGS, max_examples=max(1, round(EXAMPLES * share)))
+    @settings(SETTINGS, max_examples=max(1, round(EXAMPLES * store.filters * share)))
     @given(bounds)
     def check(filter: Bound) -> None:
         _assert_found(population, kind, filter)
@@ -56,12 +57,12 @@ def test_bound_filters(population: Population, kind: str, share: float) -> None:
 
 @pytest.mark.req("P-3.4.2.2-02", "P-3.4.2.2-12")
 @pytest.mark.parametrize("kind", ["User", "Group"])
-def test_filter_texts(population: Population, kind: str) -> None:
+def test_filter_texts(population: Population, store: Store, kind: str) -> None:
     """Filters in the RFC's grammar, parsed and bound, find exactly what the evaluator finds."""
     _, texts = _strategies(population, kind)
     resource_type = population.registry.type(kind)
 
-    @settings(SETTINGS, max_examples=max(1, EXAMPLES // 10))
+    @settings(SETTINGS, max_examples=max(1, round(EXAMPLES * store.filters / 10)))
     @given(texts)
     def check(text: str) -> None:
         _assert_found(population, kind, bind(parse_filter(text), resource_type))

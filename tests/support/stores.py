@@ -34,13 +34,15 @@ class Opened:
 @dataclass(frozen=True, slots=True)
 class Store:
     """A kind of store. `open` gives a fresh and empty one, and closes it. `share` is the part that it is given of what
-    takes long (examples of call sequences, members of the large group): a server gets less than a file."""
+    takes long (examples of call sequences, members of the large group): a server gets less than a file.
+    `filters` is the part of the generated filters that it is given."""
 
     name: str
     capabilities: Capability
     registry: Registry
     open: Callable[[pytest.FixtureRequest], AbstractContextManager[Opened]]
     share: float = 1.0
+    filters: float = 1.0
 
 
 STORES: dict[str, Store] = {}
@@ -102,4 +104,4 @@ def _open_sql(request: pytest.FixtureRequest, kind: str) -> Iterator[Opened]:
 
 for _kind in ("sqlite", "postgresql", "mariadb"):
     register(Store(_kind, ALL, REGISTRY, partial(_open_sql, kind=_kind), share=1.0 if _kind == "sqlite" else 0.2))
-register(Store("reference", ALL, REGISTRY, _open_reference))
+register(Store("reference", ALL, REGISTRY, _open_reference, share=0.2, filters=0.1))
