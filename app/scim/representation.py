@@ -45,7 +45,9 @@ class Representation:
         self._type = projection.resource_type
         self._core_urn = self._type.schema.id
         self._location = f"{base}{self._type.endpoint}/"
-        self._places = {place[0]: place[1] for place in self._all_places()}
+        places = dict(self._all_places())
+        self._plain = {s: p.name for s, p in places.items() if not (p.urn or p.parent or p.convert)}
+        self._places = {slot: place for slot, place in places.items() if slot not in self._plain}
         self._meta = projection.shown.get(META.path, ()) if META.path in projection.shown else ()
 
     def write(self, resource: Resource, relations: Mapping[str, Sequence[Reference]]) -> dict[str, Any]:
@@ -54,6 +56,9 @@ class Representation:
         document: dict[str, Any] = {"schemas": schemas, "id": resource.id}
         extensions: dict[str, dict[str, Any]] = {}
         for slot, value in resource.values.items():
+            if (plain := self._plain.get(slot)) is not None:
+                document[plain] = value
+                continue
             place = self._places.get(slot)
             if place is None:
                 continue
@@ -75,10 +80,12 @@ class Representation:
         return document
 
     def _write_meta(self, resource: Resource) -> dict[str, Any]:
+        created, modified = resource.created, resource.stamp.modified
+        first = format_instant(created)
         meta = {
             "resourceType": resource.kind,
-            "created": format_instant(resource.created),
-            "lastModified": format_instant(resource.stamp.modified),
+            "created": first,
+            "lastModified": first if modified == created else format_instant(modified),
             "location": self._location + resource.id,
             "version": etag(resource.stamp),
         }
