@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def open_backend(settings: Settings, registry: Registry) -> Backend:
     """The back end that `settings.backend` names, ready for use; it connects when it is first asked something.
 
-    `sql`, or `package.module:factory` for a third party's: the factory is called with the settings and the registry.
+    `sql`, `ldap`, or `package.module:factory` for a third party's: the factory is called with the settings and the registry.
     Raises ConfigError when there is no such back end.
     """
     if settings.backend == "sql":
         return _open_sql(settings, registry)
     if settings.backend == "ldap":
-        raise _fault("there is no LDAP back end in this release")
+        return _open_ldap(settings, registry)
     return _open_foreign(settings, registry)
 
 
@@ -37,6 +37,13 @@ def _open_sql(settings: Settings, registry: Registry) -> Backend:
         connect_timeout=settings.sql.connect_timeout_seconds,
         statement_timeout=settings.sql.statement_timeout_seconds,
     )
+
+
+def _open_ldap(settings: Settings, registry: Registry) -> Backend:
+    # Not at the top: a service on a database runs without the directory's libraries.
+    from backends.ldap.opening import open_ldap  # noqa: PLC0415
+
+    return open_ldap(settings, registry)
 
 
 def _open_foreign(settings: Settings, registry: Registry) -> Backend:

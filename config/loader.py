@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from config.errors import ConfigError, Fault
-from config.schema import SettingsTable, SqlUrl, Whole
+from config.schema import Hidden, SettingsTable, Whole, leaves
 from config.settings import Settings
 
 PREFIX = "LANDFALL_"
@@ -39,7 +39,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     try:
         settings = SettingsTable().load(document)
     except ValidationError as error:
-        faults.extend(_flatten(error.messages, ()))
+        faults.extend(Fault(".".join(map(str, key)), message) for key, message in leaves(error.messages))
     if faults:
         raise ConfigError(sorted(faults))
     return settings
@@ -71,7 +71,7 @@ def _overlay(document: dict[str, Any], environ: Mapping[str, str], faults: list[
             continue
         plain = name.removesuffix("_FILE")
         key, field = known.get(name) or known.get(plain) or ((), None)
-        if field is None or (name not in known and not isinstance(field, SqlUrl)):
+        if field is None or (name not in known and not isinstance(field, Hidden)):
             faults.append(Fault(name, "there is no such variable"))
         elif name in known:
             _put(document, key, _decode(environ[name], field))
@@ -116,12 +116,3 @@ def _put_secret(document: dict[str, Any], key: Key, name: str, path: str, faults
         faults.append(Fault(name, f"{path} is not UTF-8 text"))
     else:
         _put(document, key, text.removesuffix("\n").removesuffix("\r"))
-
-
-def _flatten(messages: Any, key: Key) -> Iterator[Fault]:
-    """Faults from marshmallow's nested messages; a place in a list counts as a part of the key."""
-    if isinstance(messages, Mapping):
-        for name, inner in messages.items():
-            yield from _flatten(inner, key if name == "_schema" else (*key, str(name)))
-    else:
-        yield from (Fault(".".join(key), message) for message in messages)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import OneOf, Range, Regexp
 
+from config.directory import Key, Kind
+from config.ldap_text import is_dn, server_address
 from config.secret import Secret
 from config.settings import (
     ControlSettings,
+    LdapSettings,
     LimitsSettings,
     LogSettings,
     OAuthSettings,
@@ -29,6 +32,8 @@ from config.settings import (
 from config.sql_url import normalise
 
 _BIND = re.compile(r"(?P<host>\[(?P<v6>[0-9A-Fa-f:.]+)\]|[A-Za-z0-9_.-]+):(?P<port>[0-9]{1,5})")
+_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
+_TOML_PATH = re.compile(r"[^\x00-\x1f]+\.toml")
 _BACKEND = re.compile(r"(?:sql|ldap|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)\Z")
 
 
@@ -81,7 +86,11 @@ class BaseUrl(fields.Field[str]):
         return value.rstrip("/")
 
 
-class SqlUrl(fields.Field[Secret]):
+class Hidden(fields.Field[Secret]):
+    """A value that must not be printed; an environment variable may name a file that holds it."""
+
+
+class SqlUrl(Hidden):
     """The address of a SQL database, which may hold a password."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Secret:
@@ -91,6 +100,55 @@ class SqlUrl(fields.Field[Secret]):
             return Secret(normalise(value))
         except ValueError as reason:
             raise ValidationError(str(reason)) from None
+
+
+class Password(Hidden):
+    """A password, exactly as written. An empty one would make a simple bind anonymous (RFC 4513 section 5.1.2)."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Secret:
+        if not isinstance(value, str) or not value:
+            raise ValidationError("must be a string that is not empty")
+        return Secret(value)
+
+
+class LdapServer(fields.Field[str]):
+    """The address of a directory server."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("must be a string")
+        try:
+            server_address(value)
+        except ValueError as reason:
+            raise ValidationError(str(reason)) from None
+        return value
+
+
+class BindName(fields.Field[str]):
+    """The name of an account in a simple bind: a DN (RFC 4514), or NAME@DOMAIN, which Active Directory takes too."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not (is_dn(value) or _ACCOUNT.fullmatch(value)):
+            raise ValidationError("must be a DN, such as cn=landfall,dc=example,dc=org, or NAME@DOMAIN")
+        return value
+
+
+class BindingsName(fields.Field[str]):
+    """The name of a bindings file that is part of the program, or the path of another."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not (value in set(Kind) or _TOML_PATH.fullmatch(value)):
+            raise ValidationError(f"must be one of: {', '.join(Kind)}, or the path of a .toml file")
+        return value
+
+
+class File(fields.Field[Path]):
+    """The path of a file."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Path:
+        if not isinstance(value, str) or not value or re.search(r"[\x00-\x1f]", value):
+            raise ValidationError("must be the path of a file, without control characters")
+        return Path(value)
 
 
 class Network(fields.Field[str]):
@@ -123,6 +181,26 @@ class SqlTable(Table):
     pool_size = Whole(1, 500)
     connect_timeout_seconds = Whole(1, 300)
     statement_timeout_seconds = Whole(1, 3600)
+
+
+class LdapTable(Table):
+    made = LdapSettings
+    servers = fields.List(LdapServer(), error_messages={"invalid": "must be a list"})
+    tls = Text(validate=OneOf(("required", "none"), error="must be one of: {choices}"))
+    ca_file = File()
+    bind_dn = BindName()
+    password = Password()
+    bindings = BindingsName()
+    driver = Text(validate=OneOf(("ldap3", "python-ldap"), error="must be one of: {choices}"))
+    pool_size = Whole(1, 500)
+    connect_timeout_seconds = Whole(1, 300)
+    response_timeout_seconds = Whole(1, 3600)
+    candidates = Whole(1, 10_000_000)
+    page_size = Whole(1, 100_000)
+
+    @post_load
+    def make(self, data: dict[str, Any], **kwargs: Any) -> LdapSettings:
+        return LdapSettings(**{**data, "servers": tuple(data.get("servers", ()))})
 
 
 class ControlTable(Table):
@@ -182,11 +260,34 @@ class SettingsTable(Table):
     public_url = BaseUrl()
     backend = Text(validate=Regexp(_BACKEND, error="must be sql, ldap or package.module:factory"))
     sql = fields.Nested(SqlTable)
+    ldap = fields.Nested(LdapTable)
     control = fields.Nested(ControlTable)
     oauth = fields.Nested(OAuthTable)
     limits = fields.Nested(LimitsTable)
     server = fields.Nested(ServerTable)
     log = fields.Nested(LogTable)
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def directory_is_named(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> None:
+        given = original.get("ldap", {})
+        if data.get("backend") != "ldap" or not isinstance(given, Mapping):
+            return
+        needed = ("servers", "bind_dn", "password", "bindings")
+        faults = {name: ['must be set when backend is "ldap"'] for name in needed if given.get(name, []) == []}
+        authorities = given.get("ca_file")
+        if isinstance(authorities, str) and authorities and not Path(authorities).is_file():
+            faults["ca_file"] = [f"{authorities} is not there"]
+        if faults:
+            raise ValidationError({"ldap": faults})
+
+
+def leaves(messages: Any, key: Key = ()) -> Iterator[tuple[Key, str]]:
+    """Key and text of each of marshmallow's nested messages; a place in a list counts as a part of the key."""
+    if isinstance(messages, Mapping):
+        for name, inner in messages.items():
+            yield from leaves(inner, key if name == "_schema" else (*key, name))
+    else:
+        yield from ((key, message) for message in messages)
 
 
 def _is_v6(text: str | None) -> bool:

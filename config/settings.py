@@ -24,6 +24,33 @@ class SqlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LdapSettings:
+    """The directory that holds users and groups when `backend` is `ldap`.
+
+    `servers` are the addresses of replicas of one directory in order of preference; `config.ldap_text.server_address`
+    takes them apart. `tls` `required` makes an `ldap://` connection secure with StartTLS before anything is sent,
+    `none` leaves it in the clear. `ca_file` None means the certificates that the system trusts. `bindings` is what
+    `config.bindings.load_bindings` takes. `candidates` is the most entries that one search may have to test one by
+    one because the directory can't test its filter exactly; `page_size` the entries asked for at a time.
+
+    Servers, account, password and bindings are there whenever `backend` is `ldap`.
+    """
+
+    servers: tuple[str, ...] = ()
+    tls: str = "required"
+    ca_file: Path | None = None
+    bind_dn: str = ""
+    password: Secret = field(default_factory=lambda: Secret(""))
+    bindings: str = ""
+    driver: str = "ldap3"
+    pool_size: int = 10
+    connect_timeout_seconds: int = 5
+    response_timeout_seconds: int = 15
+    candidates: int = 10_000
+    page_size: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class ControlSettings:
     """The service's own database.
 
@@ -99,6 +126,7 @@ class Settings:
     public_url: str | None = None
     backend: str = "sql"
     sql: SqlSettings = field(default_factory=SqlSettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)

@@ -1,4 +1,4 @@
-"""Databases for the tests. `BACKENDS` names the kinds to test: by default sqlite,postgresql,mariadb.
+"""Databases and directories for the tests. `BACKENDS` names the kinds to test: all by default.
 
 A kind that is selected and not installed fails; nothing is left out silently. Under pytest-xdist each worker
 has its own servers, started when a test first asks for them.
@@ -12,18 +12,30 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.support.directory_base import Directory
 from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+DIRECTORIES = ("openldap", "389ds", "samba")
 
 
 def selected_backends() -> tuple[str, ...]:
     """The database kinds to test, in a fixed order. Raises UsageError for a name that is none."""
-    text = os.environ.get("BACKENDS") or ",".join(DATABASES)
+    return _selected(DATABASES)
+
+
+def selected_directories() -> tuple[str, ...]:
+    """The kinds of directory to test, in a fixed order. Raises UsageError for a name that is none."""
+    return _selected(DIRECTORIES)
+
+
+def _selected(among: tuple[str, ...]) -> tuple[str, ...]:
+    known = (*DATABASES, *DIRECTORIES)
+    text = os.environ.get("BACKENDS") or ",".join(known)
     names = {name.strip() for name in text.split(",") if name.strip()}
-    if not names or not names <= set(DATABASES):
-        raise pytest.UsageError(f"BACKENDS={text}: name some of {', '.join(DATABASES)}")
-    return tuple(name for name in DATABASES if name in names)
+    if not names or not names <= set(known):
+        raise pytest.UsageError(f"BACKENDS={text}: name some of {', '.join(known)}")
+    return tuple(name for name in among if name in names)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -33,12 +45,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup` the tests of one file on one database stay together, with what they share."""
+    """Under `--dist loadgroup` the tests of one file on one store stay together, with what they share."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
             file = item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group(f"{file}-{parameters.get('database', '')}"))
+            store = parameters.get("database", parameters.get("store_name", ""))
+            item.add_marker(pytest.mark.xdist_group(f"{file}-{store}"))
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +93,22 @@ def new_database(
         return database_servers(kind).new_database()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def directory_servers() -> Iterator[Callable[[str], Directory]]:
+    """The running server of a kind (`openldap`, `389ds`, `samba`); one of each serves the whole run."""
+    from tests.support.directories import DIRECTORY_SERVERS
+
+    running: dict[str, Directory] = {}
+    with ExitStack() as stack:
+
+        def server(kind: str) -> Directory:
+            if kind not in running:
+                running[kind] = stack.enter_context(DIRECTORY_SERVERS[kind]())
+            return running[kind]
+
+        yield server
 
 
 @pytest.fixture(scope="session")

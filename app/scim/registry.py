@@ -119,7 +119,8 @@ class ResourceType:
     """A resource type (RFC 7643 section 6) and what follows from its schemas.
 
     `slots` maps each stored slot to its attribute (a singular leaf or a whole multi-valued attribute); `lookups` the
-    derived ones; `relations` the attributes that refer to resources, by name.
+    derived ones; `relations` the attributes that refer to resources, by name. `common` are the attributes of RFC 7643
+    section 3.1: all but externalId must be there.
     """
 
     name: str
@@ -128,6 +129,7 @@ class ResourceType:
     schema: Schema
     extensions: tuple[Extension, ...] = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    common: tuple[Attribute, ...] = _COMMON
 
     @cached_property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -135,7 +137,7 @@ class ResourceType:
         own = [*self.schema.attributes]
         for extension in self.extensions:
             own.extend(extension.schema.attributes)
-        return (*_COMMON, *own)
+        return (*self.common, *own)
 
     def attributes_of(self, schema: Schema) -> tuple[Attribute, ...]:
         """The attributes that stand beside each other in a document: those of the base schema with the common ones,
@@ -144,7 +146,7 @@ class ResourceType:
 
     @cached_property
     def _core_attributes(self) -> tuple[Attribute, ...]:
-        return (*_COMMON, *self.schema.attributes)
+        return (*self.common, *self.schema.attributes)
 
     def top_level(self, name: str) -> Attribute | None:
         """The core or common attribute of that canonical name, or None."""
@@ -212,7 +214,7 @@ class ResourceType:
                 names[key] = attribute
         for key in ambiguous:
             del names[key]
-        names.update((a.name.lower(), a) for a in (*self.schema.attributes, *_COMMON))
+        names.update((a.name.lower(), a) for a in (*self.schema.attributes, *self.common))
         return names
 
     def find(self, path: AttrPath) -> Attribute | None:
@@ -224,7 +226,7 @@ class ResourceType:
             schema = self.schema_of(path.urn)
             top = schema.attribute(path.name) if schema else None
             if top is None and schema is self.schema:
-                top = next((a for a in _COMMON if a.name.lower() == path.name.lower()), None)
+                top = next((a for a in self.common if a.name.lower() == path.name.lower()), None)
         else:
             top = self._by_name.get(path.name.lower())
         if top is None or path.sub is None:

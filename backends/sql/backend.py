@@ -56,10 +56,9 @@ class _Kind:
         self.shared = shared_parts(layout.type)
         self.relations = {name: Relations(link) for (k, name), link in built.links.items() if k == kind}
         stored = {name: r for name, r in self.relations.items() if built.links[kind, name].stored}
-        queries = Queries(layout, built, Conditions(layout, built, database.dialect))
+        queries = Queries(layout, built, Conditions(layout, built, database.dialect), database.dialect)
         self.one = lru_cache(_KEPT_STATEMENTS)(queries.one)
         self.page = lru_cache(_KEPT_STATEMENTS)(queries.page)
-        self.several = lru_cache(_KEPT_STATEMENTS)(queries.several)
         self.count = lru_cache(_KEPT_STATEMENTS)(queries.count)
         self.match = lru_cache(_KEPT_STATEMENTS)(queries.match)
         self.names_one = queries.names_one
@@ -123,7 +122,7 @@ class SqlBackend(Backend):
         if not possible(id):
             raise NotFound
         reading = self._kinds[kind].one(want)
-        found = reading.at_most_one(self._database.read(reading.statement, {"id": id}))
+        found = reading.resources(self._database.read(reading.statement, {"id": id}))
         if not found:
             raise NotFound
         return found[0]
@@ -136,9 +135,11 @@ class SqlBackend(Backend):
             return Page(self._total(chosen, where, parameters), ())
         if chosen.names_one(where):
             match = chosen.match(query.want, where)
-            found = match.at_most_one(self._database.read(match.statement, parameters))
+            found = match.resources(self._database.read(match.statement, parameters))
             return Page(len(found), tuple(found[skip : skip + count]))
-        items = self._items(chosen, query, where, {**parameters, "skip": skip, "count": count})
+        page = chosen.page(query.want, where, query.sort)
+        window = {**parameters, "skip": skip, "count": count}
+        items = tuple(page.resources(self._database.read(page.statement, window)))
         if len(items) < count and (items or not skip):
             return Page(skip + len(items), items)
         return Page(max(self._total(chosen, where, parameters), skip + len(items) if items else 0), items)
@@ -166,21 +167,6 @@ class SqlBackend(Backend):
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._kinds[kind].relations[relation].stream(self._database.read, ids)
-
-    def _items(self, chosen: _Kind, query: Query, where: Node, parameters: dict[str, object]) -> tuple[Resource, ...]:
-        lists = frozenset(query.want & chosen.layout.multi.keys())
-        read = self._database.read
-        if lists:
-            page = chosen.page(query.want - lists, where, query.sort)
-            found = read(page.statement, parameters)
-            several = chosen.several(lists)
-            ids = {"ids": [row[0] for row in found]}
-            held = several.lists_of(read(several.statement, ids)) if found else {}
-            if all(row[0] in held and held[row[0]][0] == row[1] for row in found):
-                return tuple(page.resources(found, held))
-            # Something changed between the two statements; one statement sees one moment.
-        page = chosen.page(query.want, where, query.sort)
-        return tuple(page.resources(read(page.statement, parameters)))
 
     def _total(self, chosen: _Kind, where: Node, parameters: dict[str, object]) -> int:
         total: int = self._database.read(chosen.count(where), parameters)[0][0]

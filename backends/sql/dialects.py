@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, ColumnElement, Text, cast, collate, func
+from sqlalchemy import URL, ColumnElement, Text, case, cast, collate, func
 
 _GRACE_SECONDS = 2
 """How much longer than the server's own limit the client waits for an answer before it takes the server for hung."""
@@ -32,9 +32,11 @@ class Dialect:
     """What one kind of database needs.
 
     `begin` starts a transaction that may write. `contains(text, part)` is above 0 where the text has the part,
-    `ends(text, length)` are its last characters, `text_of` is the text of a number. `session` are statements for each
-    new connection, `arguments` what the driver is given. `connect` makes the connection, where the driver's own way
-    will not do. `single_writer`: only one transaction at a time can write.
+    `ends(text, length)` are its last characters, `text_of` is the text of a number. `array` makes a JSON array of its
+    arguments, `gathered` one of all that a query finds, as text (of an empty array, or NULL, where it finds nothing);
+    `exact` is a decimal in a form that gives the same number back. `session` are statements for each new connection,
+    `arguments` what the driver is given. `connect` makes the connection, where the driver's own way will not do.
+    `single_writer`: only one transaction at a time can write.
     """
 
     name: str
@@ -42,6 +44,9 @@ class Dialect:
     contains: Callable[[Any, Any], ColumnElement[int]]
     ends: Callable[[Any, Any], ColumnElement[str]]
     text_of: Callable[[Any], ColumnElement[str]]
+    array: Callable[..., ColumnElement[Any]]
+    gathered: Callable[[Any], ColumnElement[str]]
+    exact: Callable[[Any], ColumnElement[Any]]
     session: Callable[[Timeouts], tuple[str, ...]]
     arguments: Callable[[Timeouts], dict[str, Any]]
     connect: Callable[[Timeouts, dict[str, Any]], Any] | None = None
@@ -75,6 +80,10 @@ _SQLITE = Dialect(
     contains=func.instr,
     ends=lambda text, length: func.substr(text, -length),
     text_of=lambda number: cast(number, Text),
+    array=func.json_array,
+    gathered=func.json_group_array,
+    # In JSON it would have 15 digits.
+    exact=lambda number: case((number.is_not(None), func.printf("%!.20g", number))),
     session=lambda timeouts: (
         f"PRAGMA busy_timeout = {timeouts.statement * 1000}",
         "PRAGMA journal_mode = WAL",
@@ -91,6 +100,10 @@ _POSTGRESQL = Dialect(
     contains=func.strpos,
     ends=func.right,
     text_of=lambda number: collate(cast(number, Text), "C"),
+    array=func.json_build_array,
+    # The driver would read JSON itself, and slowly.
+    gathered=lambda item: cast(func.json_agg(item), Text),
+    exact=lambda number: number,
     session=lambda timeouts: (
         f"SET statement_timeout = {timeouts.statement * 1000}",
         f"SET idle_in_transaction_session_timeout = {timeouts.statement * 2000}",
@@ -106,10 +119,14 @@ _MARIADB = Dialect(
     contains=func.instr,
     ends=func.right,
     text_of=lambda number: collate(cast(number, Text), "utf8mb4_nopad_bin"),
+    array=func.json_array,
+    gathered=func.json_arrayagg,
+    exact=lambda number: number,
     session=lambda timeouts: (
         f"SET max_statement_time = {timeouts.statement}, innodb_lock_wait_timeout = {timeouts.statement}",
         "SET tx_isolation = 'READ-COMMITTED', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-        "SET max_sort_length = 4096, time_zone = '+00:00'",
+        # Of JSON_ARRAYAGG no more would come than this; it is as much as can be set.
+        "SET max_sort_length = 4096, time_zone = '+00:00', group_concat_max_len = 1073741824",
     ),
     arguments=lambda timeouts: {
         "charset": "utf8mb4",

@@ -1,18 +1,18 @@
 """The statements that read resources, and what their rows mean.
 
-A resource and its multi-valued slots come in one statement, so that what comes back is one moment's truth: each value
-is a row, which repeats the columns of its resource. For pages of many that is wasteful; there the values may be read by
-a second statement, which also tells the versions that they belong to. Values are put in order here: a database would
-do it with whole rows, in MariaDB by way of a file.
+A resource is one row of one statement, so that what comes back is one moment's truth. The values of all its
+multi-valued slots are one column, a JSON array that the database makes: a row for each would cost several times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -27,96 +27,86 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import NULLTYPE
 
-from app.scim.attributes import Uniqueness
-from app.scim.query import Resource, ResourceId, Slot, Sort, Stamp
+from app.scim.attributes import Type, Uniqueness
+from app.scim.query import Resource, Slot, Sort, Stamp
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.sql.columns import moment
+from backends.sql.dialects import Dialect
 from backends.sql.filters import Conditions, Every, Leaf, Node
 from backends.sql.operands import Check
 from backends.sql.tables import Layout, MultiValued, Tables
 
+_POSITION = itemgetter(1)
 _NEVER_NULL = frozenset((ID, META_CREATED, META_LAST_MODIFIED, META_VERSION))
 _FIRST = 4
 """Place of the first slot: before it come id, version, created and modified."""
 
+_ARGUMENTS = 90
+"""Parts in one JSON array: a function of PostgreSQL takes 100 arguments, one of SQLite 127."""
 
-Rows = Sequence[Sequence[Any]]
-Held = dict[ResourceId, tuple[int, dict[Slot, Any]]]
-"""The number of the version, and slots, of some resources."""
+Convert = Callable[[Any], Any]
+
+_CONVERTED: Mapping[Type, Convert] = {Type.BOOLEAN: bool, Type.DECIMAL: float}
+"""What makes the value of what JSON has in its place: not every database has booleans, and 5.0 may come as 5."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lists:
-    """Where in a row a value of a multi-valued slot is: `attribute` is the place of the slot's name in the table, after
-    it comes the value's position in the slot; for that name `parts` gives the slot, the names of the parts, and what
-    takes them out of the row. The only part of a simple attribute has no name."""
+class Parts:
+    """The values of one multi-valued slot: for each part its name, its place in what was gathered of a value, and what
+    converts it. The only part of a simple attribute has no name."""
 
-    attribute: int
-    parts: Mapping[str, tuple[Slot, tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]]]
+    slot: Slot
+    places: tuple[tuple[str, int, Convert | None], ...]
 
-    def in_order(self, rows: Rows) -> Rows:
-        """The rows by the positions of their values."""
-        place = self.attribute + 1
-        return sorted(rows, key=lambda row: row[place] or 0) if len(rows) > 1 else rows
-
-    def add(self, values: dict[Slot, Any], row: Sequence[Any]) -> None:
-        """Put the value that the row holds behind those of its slot; a row may hold none."""
-        known = self.parts.get(row[self.attribute])
-        if known is not None:
-            slot, names, take = known
-            item = {name: part for name, part in zip(names, take(row), strict=True) if part is not None}
-            if item:
-                values.setdefault(slot, []).append(item.get("", item))
+    def value(self, gathered: Sequence[Any]) -> Any:
+        """The value; None when nothing of it is there."""
+        item = {}
+        for name, place, convert in self.places:
+            part = gathered[place]
+            if part is not None:
+                item[name] = part if convert is None else convert(part)
+        return item.get("", item) if item else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """A statement whose rows begin with id, version, created and modified, then the singular `slots` in order."""
+    """A statement whose rows begin with id, version, created and modified, then the singular `slots` in order; where
+    multi-valued slots are wanted, their values are last. `parts` are by the slot's name in the table."""
 
     kind: str
     statement: Select[Any]
     slots: tuple[Slot, ...]
-    lists: Lists | None
+    parts: Mapping[str, Parts]
 
-    def at_most_one(self, rows: Rows) -> list[Resource]:
-        """The resource that the rows hold, if there are rows; all are of the same one."""
-        return self.resources(self.lists.in_order(rows) if self.lists else rows)
+    def resources(self, rows: Sequence[Sequence[Any]]) -> list[Resource]:
+        """The resources that the rows hold, in their order."""
+        return [self._resource(row) for row in rows]
 
-    def resources(self, rows: Rows, held: Held | None = None) -> list[Resource]:
-        """The resources that the rows hold, in their order; each one's rows are together. `held` are further slots."""
-        found: list[Resource] = []
-        id, end = "", _FIRST + len(self.slots)
-        values: dict[Slot, Any] = {}
-        for row in rows:
-            if row[0] != id:
-                id = row[0]
-                singular = zip(self.slots, row[_FIRST:end], strict=True)
-                values = {slot: value for slot, value in singular if value is not None}
-                if held is not None:
-                    values.update(held[id][1])
-                stamp = Stamp(str(row[1]), moment(row[3]))
-                found.append(Resource(self.kind, id, moment(row[2]), stamp, values))
-            if self.lists is not None:
-                self.lists.add(values, row)
-        return found
+    def _resource(self, row: Sequence[Any]) -> Resource:
+        values = {slot: value for slot, value in zip(self.slots, row[_FIRST:], strict=False) if value is not None}
+        if self.parts and row[-1]:
+            self._add(values, orjson.loads(row[-1]))
+        created = moment(row[2])
+        modified = created if row[3] == row[2] else moment(row[3])
+        return Resource(self.kind, row[0], created, Stamp(str(row[1]), modified), values)
 
-    def lists_of(self, rows: Rows) -> Held:
-        """The version and the multi-valued slots of each resource that the rows hold."""
-        found: Held = {}
-        assert self.lists is not None
-        for row in self.lists.in_order(rows):
-            entry = found.get(row[0])
-            if entry is None:
-                entry = found[row[0]] = (row[1], {})
-            self.lists.add(entry[1], row)
-        return found
+    def _add(self, values: dict[Slot, Any], gathered: list[list[Any]]) -> None:
+        """Put the values in order behind those of their slots. They are ordered here, since not every database can do
+        it while it gathers."""
+        gathered.sort(key=_POSITION)
+        for attribute, _, *pieces in gathered:
+            parts = self.parts[attribute]
+            value = parts.value(pieces[0] if len(pieces) == 1 else [*chain.from_iterable(pieces)])
+            if value is not None:
+                values.setdefault(parts.slot, []).append(value)
 
 
 class Queries:
     """Makes the statements that read one kind. Each is worth keeping: making it costs more than running it."""
 
-    def __init__(self, layout: Layout, tables: Tables, conditions: Conditions) -> None:
+    def __init__(self, layout: Layout, tables: Tables, conditions: Conditions, dialect: Dialect) -> None:
         self._layout = layout
+        self._dialect = dialect
         self._tables = tables
         self._conditions = conditions
 
@@ -129,11 +119,6 @@ class Queries:
         """Reads the match of a filter that names one."""
         table = self._layout.table
         return self._reading(want, table, table, self._conditions.condition(where))
-
-    def several(self, want: frozenset[Slot]) -> Reading:
-        """Reads the resources whose ids are the parameter `ids`, in no order of theirs."""
-        table = self._layout.table
-        return self._reading(want, table, table, table.c.id.in_(bindparam("ids", expanding=True)))
 
     def page(self, want: frozenset[Slot], where: Node, sort: Sort | None) -> Reading:
         """Reads the matches in a window, in order; parameters `skip` and `count`, and those of the filter."""
@@ -193,12 +178,12 @@ class Queries:
         slots = [slot for slot in self._layout.fields if slot in want]
         chosen.extend(table.c[self._layout.fields[slot].column.name] for slot in slots)
         source = self._look_up(want, table, source, chosen, slots)
-        lists = None
+        parts: Mapping[str, Parts] = {}
         if self._multi(want):
-            source, position, lists = self._join_values(want, table, source, chosen)
-            order = [*order, position] if order else ()
+            gathered, parts = self._values(want, table)
+            chosen.append(gathered)
         statement = select(*chosen).select_from(source).where(where).order_by(*order)
-        return Reading(self._layout.type.name, statement, tuple(slots), lists)
+        return Reading(self._layout.type.name, statement, tuple(slots), parts)
 
     def _look_up(
         self,
@@ -224,36 +209,33 @@ class Queries:
             chosen.append(others[reached].c[name])
         return source
 
-    def _join_values(
-        self, want: frozenset[Slot], table: FromClause, source: FromClause, chosen: list[ColumnElement[Any]]
-    ) -> tuple[FromClause, ColumnElement[Any], Lists]:
-        """Join the values and select what is wanted of them; the source, what to order them by, and where they are."""
+    def _values(self, want: frozenset[Slot], table: FromClause) -> tuple[ColumnElement[str], Mapping[str, Parts]]:
+        """The column that holds the wanted values of a resource, and what they are made of there."""
         layout, wanted = self._layout, self._multi(want)
         assert layout.values is not None
         assert layout.owner is not None
         values = layout.values.alias("value")
-        on = values.c[layout.owner.name] == table.c.id
+        where = values.c[layout.owner.name] == table.c.id
         if len(wanted) < len(layout.multi):
-            on = and_(on, values.c.attribute.in_([multi.name for _, multi in wanted]))
-        names = list(dict.fromkeys(f.column.name for _, multi in wanted for f in multi.fields.values()))
-        first = len(chosen)
-        chosen.extend((values.c.attribute, values.c.position, *(values.c[name] for name in names)))
-        places = {name: first + 2 + n for n, name in enumerate(names)}
-        parts = {multi.name: (slot, *_parts(multi, places)) for slot, multi in wanted}
-        return source.outerjoin(values, on), values.c.position, Lists(first, parts)
+            where = and_(where, values.c.attribute.in_([multi.name for _, multi in wanted]))
+        fields = {f.column.name: f for _, multi in wanted for f in multi.fields.values()}
+        columns = [
+            self._dialect.exact(values.c[name]) if field.attribute.type is Type.DECIMAL else values.c[name]
+            for name, field in fields.items()
+        ]
+        array = self._dialect.array
+        pieces = [array(*columns[start : start + _ARGUMENTS]) for start in range(0, len(columns), _ARGUMENTS)]
+        item = array(values.c.attribute, values.c.position, *pieces)
+        places = {name: place for place, name in enumerate(fields)}
+        parts = {multi.name: Parts(slot, _places(multi, places)) for slot, multi in wanted}
+        return select(self._dialect.gathered(item)).where(where).scalar_subquery(), parts
 
 
-def _parts(
-    multi: MultiValued, places: Mapping[str, int]
-) -> tuple[tuple[str, ...], Callable[[Sequence[Any]], tuple[Any, ...]]]:
-    """The names of the parts of a value, and what takes them out of a row."""
-    fields = multi.fields.values()
-    where = [places[field.column.name] for field in fields]
-    if multi.simple:
-        return ("",), lambda row: (row[where[0]],)
-    if len(where) == 1:
-        return tuple(field.attribute.name for field in fields), lambda row: (row[where[0]],)
-    return tuple(field.attribute.name for field in fields), itemgetter(*where)
+def _places(multi: MultiValued, places: Mapping[str, int]) -> tuple[tuple[str, int, Convert | None], ...]:
+    return tuple(
+        ("" if multi.simple else f.attribute.name, places[f.column.name], _CONVERTED.get(f.attribute.type))
+        for f in multi.fields.values()
+    )
 
 
 def _windowed(statement: Select[Any]) -> Select[Any]:

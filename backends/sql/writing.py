@@ -125,7 +125,7 @@ class Writer:
         if not values:
             return {}
         reading = self._held(frozenset(values))
-        held = reading.at_most_one(session.execute(reading.statement, {"id": id}).rows)[0].values
+        held = reading.resources(session.execute(reading.statement, {"id": id}).rows)[0].values
         return {slot: value for slot, value in values.items() if held.get(slot) != value}
 
     def _replace_lists(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:

@@ -1,4 +1,5 @@
-"""The service over real HTTP on each selected store; one running service per store serves the whole run."""
+"""The service over real HTTP. That stores do alike is shown by tests/conformance, so a test of the API runs on one store,
+unless it is marked `every_store`. A worker has one running service for each store that it tests."""
 
 from __future__ import annotations
 
@@ -10,20 +11,27 @@ import pytest
 from app.control import Access
 from app.scim.registry import Registry
 from backends.base import Backend
-from backends.sql.backend import SqlBackend
+from tests.api.opening import opened
 from tests.api.schemas import api_registry
-from tests.support.reference import ReferenceBackend
 from tests.support.service import Client, Service, running
-from tests.support.stores import selected
+from tests.support.stores import ALL, selected
 
 _numbers = itertools.count(1)
 
 
+def _stores(*, every: bool) -> list[str]:
+    """The names of the selected stores, or of the first that promises everything; of the reference where there is none,
+    for the rest of the time it is what the others are compared with."""
+    real = [store for store in selected() if store.name != "reference"]
+    chosen = real if every else [store for store in real if store.capabilities == ALL][:1]
+    return [store.name for store in chosen] or ["reference"]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test that uses the service, once for each selected store."""
+    """A test that uses the service is run on one store, and with the mark `every_store` on each that is selected."""
     if "store_name" in metafunc.fixturenames:
-        marks = [pytest.param(s.name, marks=pytest.mark.xdist_group(f"api-{s.name}")) for s in selected()]
-        metafunc.parametrize("store_name", marks, indirect=True, scope="session")
+        every = metafunc.definition.get_closest_marker("every_store") is not None
+        metafunc.parametrize("store_name", _stores(every=every), indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +49,8 @@ def registry() -> Registry:
 @pytest.fixture(scope="session")
 def backend(store_name: str, registry: Registry, new_database: Callable[[str], str]) -> Iterator[Backend]:
     """The store behind the service."""
-    if store_name == "reference":
-        yield ReferenceBackend(registry)
-        return
-    backend = SqlBackend(new_database(store_name), registry)
-    backend.create_schema()
-    yield backend
-    backend.close()
+    with opened(store_name, registry, new_database) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from tests.api.hostile import INJECTIONS, assert_refused, sent
 from tests.api.raw import send
 from tests.support.service import GROUP, PATCH_OP, USER, Client
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture
 def user(client: Client, name: str) -> str:

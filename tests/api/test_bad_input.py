@@ -13,6 +13,8 @@ from tests.api.hostile import JSON, assert_refused, sent
 from tests.api.raw import Answer
 from tests.support.service import ENTERPRISE, GROUP, PATCH_OP, SEARCH_REQUEST, USER, Client
 
+pytestmark = pytest.mark.every_store
+
 
 def posts(client: Client, user: str, group: str, content: bytes) -> Iterator[httpx.Response]:
     """The content as the body of every request that takes one."""

@@ -39,6 +39,7 @@ def user(client: Client, name: str) -> str:
     ],
     ids=lambda text: f"{text[:12]}{len(text)}",
 )
+@pytest.mark.every_store
 def test_filters_that_are_too_large(client: Client, user: str, filter: str) -> None:
     refused(client.post("/Users/.search", json={"schemas": [SEARCH_REQUEST], "filter": filter}), 400, "invalidFilter")
     refused(client.post("/.search", json={"schemas": [SEARCH_REQUEST], "filter": filter}), 400, "invalidFilter")
@@ -52,6 +53,7 @@ def test_filters_that_are_too_large(client: Client, user: str, filter: str) -> N
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.every_store
 def test_injections_as_filter_operands_find_nothing(client: Client, user: str, text: str) -> None:
     operand = json.dumps(text)
     for path in ("userName", "displayName", "externalId", "id", "emails.value", "meta.location", "groups.value"):
@@ -83,6 +85,7 @@ def test_injections_as_filters_and_names_are_refused(client: Client, text: str) 
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.every_store
 def test_injections_as_values_are_text(client: Client, name: str, text: str) -> None:
     document = {
         "schemas": [USER, ENTERPRISE],
@@ -112,6 +115,7 @@ def test_injections_as_values_are_text(client: Client, name: str, text: str) -> 
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
+@pytest.mark.every_store
 def test_injections_as_user_names_are_text_or_refused(client: Client, name: str, text: str) -> None:
     response = client.create("/Users", {"schemas": [USER], "userName": text})
     if response.status_code == 201:
@@ -169,6 +173,7 @@ def test_malformed_queries(client: Client, query: str) -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 0, -(10**30) + 1, -(2**63), -(2**63) - 1])
+@pytest.mark.every_store
 def test_counts_below_one(client: Client, user: str, number: int) -> None:
     for parameter, expected in (("startIndex", 1), ("count", 0)):
         answer = client.get("/Users", params={parameter: str(number)}).json()
@@ -180,6 +185,7 @@ def test_counts_below_one(client: Client, user: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [10**6, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**30 - 1])
+@pytest.mark.every_store
 def test_huge_counts(client: Client, user: str, number: int) -> None:
     for endpoint in ("/Users", "/Groups", "/"):
         far = client.get(endpoint, params={"startIndex": str(number)}).json()
@@ -192,6 +198,7 @@ def test_huge_counts(client: Client, user: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [10**30, -(10**30), 10**1000])
+@pytest.mark.every_store
 def test_numbers_beyond_all_reason(client: Client, number: int) -> None:
     for parameter in ("startIndex", "count"):
         response = client.get("/Users", params={parameter: str(number)})

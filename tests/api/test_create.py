@@ -88,6 +88,7 @@ def test_a_body_that_is_no_json_object_is_refused(body: str, client: Client) -> 
 
 
 @pytest.mark.req("P-3.3-11", "P-3.3-07")
+@pytest.mark.every_store
 def test_one_of_many_parallel_creates_succeeds(client: Client, name: str) -> None:
     """Of fifty parallel creates with one userName, in two spellings, one is 201 and the others are 409."""
 

@@ -17,6 +17,8 @@ from tests.api.entra import MANAGER, asked, created, found, mapped, members, onl
 from tests.api.expect import refused
 from tests.support.service import ENTERPRISE, GROUP, PATCH_OP, SCIM_JSON, USER, Client, Service
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture(params=[Dialect.ENTRA, Dialect.RFC], ids=lambda dialect: str(dialect.value))
 def entra(service: Service, request: pytest.FixtureRequest) -> Client:

@@ -13,6 +13,8 @@ from app.control import Access, Dialect
 from tests.api.expect import new_user, refused, unchanged
 from tests.support.service import ENTERPRISE, GROUP, USER, Client, Service
 
+pytestmark = pytest.mark.every_store
+
 MANAGER = f"{ENTERPRISE}:manager"
 HOME = {"type": "home", "value": "mira@home.example"}
 

@@ -11,6 +11,8 @@ from tests.api.entra import AD_GROUP, created, members, op, patched, post, user
 from tests.api.expect import refused, unchanged
 from tests.support.service import GROUP, Client, Service
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture(params=[Dialect.ENTRA, Dialect.RFC], ids=lambda dialect: str(dialect.value))
 def entra(service: Service, request: pytest.FixtureRequest) -> Client:

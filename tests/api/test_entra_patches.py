@@ -11,6 +11,8 @@ from tests.api.entra import MANAGER, op, patched, user
 from tests.api.expect import unchanged
 from tests.support.service import ENTERPRISE, USER, Client, Service
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.fixture(params=[Dialect.ENTRA, Dialect.RFC], ids=lambda dialect: str(dialect.value))
 def entra(service: Service, request: pytest.FixtureRequest) -> Client:

@@ -10,6 +10,8 @@ from tests.api.answers import taken
 from tests.api.expect import refused
 from tests.support.service import USER, Client
 
+pytestmark = pytest.mark.every_store
+
 
 @pytest.mark.req("P-3.4.2.2-13")
 @pytest.mark.parametrize(

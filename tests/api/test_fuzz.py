@@ -20,6 +20,8 @@ from tests.api.raw import Answer, send
 from tests.api.schemas import TRAITS, VECTORS
 from tests.support.service import ENTERPRISE, ERROR, GROUP, PATCH_OP, SCIM_JSON, SEARCH_REQUEST, USER, Client
 
+pytestmark = pytest.mark.every_store
+
 VECTOR = VECTORS["seed"]["extensionSchemas"][0]["id"]
 NOT_OFFERED = ("/Bulk", "/Me")
 

@@ -9,6 +9,8 @@ import pytest
 from tests.api.expect import new_user, refused, unchanged
 from tests.support.service import ENTERPRISE, GROUP, PATCH_OP, SCIM_JSON, USER, Client
 
+pytestmark = pytest.mark.every_store
+
 AGENT = "Okta SCIM Client 1.0.0"
 
 

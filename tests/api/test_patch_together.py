@@ -140,6 +140,7 @@ def test_operations_on_members_run_in_their_order(client: Client, name: str) -> 
         (op("replace", "emails[type eq].value", "x"), "invalidFilter"),
     ],
 )
+@pytest.mark.every_store
 def test_one_bad_operation_undoes_the_good_ones(
     client: Client, name: str, failing: Mapping[str, Any], scim_type: str
 ) -> None:
@@ -151,6 +152,7 @@ def test_one_bad_operation_undoes_the_good_ones(
 
 
 @pytest.mark.req("P-3.5.2-14", "P-3.5.2-18", "P-3.12-15")
+@pytest.mark.every_store
 def test_what_the_store_refuses_undoes_everything(client: Client, name: str) -> None:
     client.user(name)
     target = new_user(client, f"x{name}", title="Mate")
@@ -242,6 +244,7 @@ def test_the_answer_for_a_user_is_projected(client: Client, name: str) -> None:
 
 
 @pytest.mark.req("P-3.5.2-18", "P-3.12-15")
+@pytest.mark.every_store
 def test_a_unique_value_in_use_is_409(client: Client, name: str) -> None:
     client.user(name)
     client.group(name)
@@ -263,6 +266,7 @@ def test_an_unknown_id_is_404(client: Client, endpoint: str) -> None:
 
 
 @pytest.mark.req("P-3.5.2-20")
+@pytest.mark.every_store
 def test_members_added_and_removed_at_once_are_not_lost(client: Client, name: str) -> None:
     users = [client.user(f"m{n}-{name}")["id"] for n in range(60)]
     stay, leave, join = users[:20], users[20:40], users[40:]
@@ -285,6 +289,7 @@ def test_members_added_and_removed_at_once_are_not_lost(client: Client, name: st
 
 
 @pytest.mark.req("P-3.5.2-20")
+@pytest.mark.every_store
 def test_attributes_changed_at_once_are_not_lost(client: Client, name: str) -> None:
     target = new_user(client, name)
     numbers = range(24)

@@ -145,6 +145,7 @@ def test_a_write_without_conditions_needs_no_tag(client: Client, user: str) -> N
 
 @pytest.mark.req("H-13-01")
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
+@pytest.mark.every_store
 def test_of_writes_at_once_with_one_tag_one_succeeds(client: Client, user: str, method: str) -> None:
     for round in range(5):
         tag = tag_of(client, user)
@@ -161,6 +162,7 @@ def test_of_writes_at_once_with_one_tag_one_succeeds(client: Client, user: str, 
 
 
 @pytest.mark.req("H-13-01")
+@pytest.mark.every_store
 def test_of_member_changes_at_once_with_one_tag_one_succeeds(client: Client, name: str) -> None:
     members = [client.user(f"m{n}-{name}")["id"] for n in range(6)]
     path = f"/Groups/{client.group(name)['id']}"
@@ -176,6 +178,7 @@ def test_of_member_changes_at_once_with_one_tag_one_succeeds(client: Client, nam
 
 
 @pytest.mark.req("H-13-01")
+@pytest.mark.every_store
 def test_a_delete_at_once_with_a_write_of_the_same_tag(client: Client, name: str) -> None:
     for round in range(5):
         path = new_user(client, f"{round}{name}")

@@ -18,6 +18,8 @@ from backends.sql.backend import SqlBackend
 from tests.api.schemas import VECTORS
 from tests.support.service import GROUP, SCIM_JSON, USER, Client, Service, running
 
+pytestmark = pytest.mark.every_store
+
 _SUFFIX = itertools.count(1)
 _LENIENT = ("derived", "example", "ambiguous")
 

@@ -60,6 +60,7 @@ def test_resources_in_a_list_have_meta_version(client: Client, user: str) -> Non
         {"op": "replace", "path": "userName", "value": "renamed-{}"},
     ],
 )
+@pytest.mark.every_store
 def test_a_visible_change_changes_the_tag_once(client: Client, user: str, name: str, operation: dict[str, Any]) -> None:
     if isinstance(operation["value"], str):
         operation = {**operation, "value": operation["value"].format(name)}
@@ -74,6 +75,7 @@ def test_a_visible_change_changes_the_tag_once(client: Client, user: str, name: 
 
 
 @pytest.mark.req("P-3.14-06")
+@pytest.mark.every_store
 def test_a_version_never_comes_back(client: Client, user: str) -> None:
     changes = [{"op": "replace", "path": "title", "value": value} for value in ("a", "b", "a", "b")]
     tags = {tag_of(client, user), *(client.change(user, change).headers["ETag"] for change in changes)}
@@ -81,6 +83,7 @@ def test_a_version_never_comes_back(client: Client, user: str) -> None:
 
 
 @pytest.mark.req("P-3.14-06")
+@pytest.mark.every_store
 def test_membership_changes_the_version_of_the_group_only(client: Client, name: str, user: str) -> None:
     """`groups` of a user is the view of another resource's attribute: neither joining a group nor its new name is a
     change of the user, so that a client's If-Match on a user does not fail over groups."""

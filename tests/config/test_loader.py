@@ -63,9 +63,9 @@ def test_variables_override_the_file_and_the_file_the_defaults(tmp_path: Path) -
 
 
 def test_the_file_is_the_one_given_or_the_one_that_the_variable_names(tmp_path: Path) -> None:
-    named = toml(tmp_path, 'backend = "ldap"')
+    named = toml(tmp_path, 'backend = "acme.stores:open_store"')
     environ = {"LANDFALL_CONFIG": str(named)}
-    assert load(None, environ).backend == "ldap"
+    assert load(None, environ).backend == "acme.stores:open_store"
     assert load(EXAMPLE, environ).backend == "sql"
     assert load(None, {"LANDFALL_CONFIG": ""}) == Settings()
 

@@ -1,4 +1,4 @@
-"""Private PostgreSQL and MariaDB servers for the tests: temporary directory, free port, no durability.
+"""Private servers for the tests, of them PostgreSQL and MariaDB: temporary directory, free port, no durability.
 
 Root and ordinary users can start them (for root the server runs as an ordinary user of the system); the
 servers of the machine are left alone. `stop`, `kill` and `start` keep port and data, so that a test can take
@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -58,11 +58,12 @@ def program(name: str, *directories: str) -> str:
     return found
 
 
-class DatabaseServer(ABC):
+class Server(ABC):
     """One private server. As a context manager it is started on entry, and on exit stopped and removed."""
 
     name: str
     account: str
+    _stop_signal: signal.Signals = signal.SIGTERM
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -97,6 +98,7 @@ class DatabaseServer(ABC):
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
+                env={**os.environ, **self._environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -108,7 +110,7 @@ class DatabaseServer(ABC):
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not start\n{_tail(self._log.read_bytes())}")
+                raise ServerFailed(f"{self.name} did not start\n{self._report()}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -132,16 +134,6 @@ class DatabaseServer(ABC):
         self.stop()
         shutil.rmtree(self._base, ignore_errors=True)
 
-    def new_database(self) -> str:
-        """Create an empty database and return its SQLAlchemy address."""
-        name = f"test_{os.getpid()}_{next(self._numbers)}"
-        self._create(name)
-        return self._url(name)
-
-    @property
-    @abstractmethod
-    def _stop_signal(self) -> signal.Signals: ...
-
     @abstractmethod
     def _initialise(self) -> None: ...
 
@@ -149,13 +141,15 @@ class DatabaseServer(ABC):
     def _command(self) -> Sequence[str]: ...
 
     @abstractmethod
-    def _create(self, database: str) -> None: ...
-
-    @abstractmethod
-    def _url(self, database: str) -> str: ...
-
-    @abstractmethod
     def _answers(self) -> bool: ...
+
+    def _environment(self) -> Mapping[str, str]:
+        """What the server's process has in its environment besides that of the tests."""
+        return {}
+
+    def _report(self) -> str:
+        """The end of what it has written about itself."""
+        return _tail(self._log.read_bytes())
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -179,12 +173,13 @@ class DatabaseServer(ABC):
                 os.kill(pid, what)
 
     def _pids(self) -> list[int]:
-        """The process and those it has started."""
-        if self._process is None:
-            return []
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        return [pid, *map(int, children.read_text().split())] if children.exists() else [pid]
+        """The process and those that it and they have started, each after the one that started it."""
+        # The number of one that has ended and been waited for may be that of another by now.
+        pids = [self._process.pid] if self._process is not None and self._process.poll() is None else []
+        for pid in pids:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pids.extend(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return pids
 
     def _own(self, path: Path) -> None:
         """Give a file to the account that the server runs as."""
@@ -204,7 +199,23 @@ class DatabaseServer(ABC):
             extra_groups=None if self._user is None else [],
         )
         if done.returncode:
-            raise ServerFailed(f"{command[0]} failed\n{_tail(done.stdout)}")
+            raise ServerFailed(f"{command[0]} failed ({done.returncode})\n{_tail(done.stdout)}")
+
+
+class DatabaseServer(Server):
+    """A private server that keeps databases."""
+
+    def new_database(self) -> str:
+        """Create an empty database and return its SQLAlchemy address."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self._create(name)
+        return self._url(name)
+
+    @abstractmethod
+    def _create(self, database: str) -> None: ...
+
+    @abstractmethod
+    def _url(self, database: str) -> str: ...
 
 
 class PostgreSQL(DatabaseServer):
@@ -265,7 +276,6 @@ class MariaDB(DatabaseServer):
 
     name = "mariadb"
     account = "nobody"
-    _stop_signal = signal.SIGTERM
 
     def __init__(self) -> None:
         self._install = program("mariadb-install-db")

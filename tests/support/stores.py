@@ -13,12 +13,13 @@ from sqlalchemy import MetaData, create_engine
 
 from app.scim.registry import Registry
 from backends.base import Backend, Capability
+from tests.support.directory_base import Directory
 from tests.support.probe import probed
 from tests.support.reference import ReferenceBackend
 from tests.support.sqlcost import measure
 
 ALL = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
-DEFAULT_BACKENDS = "sqlite,postgresql,mariadb"
+DEFAULT_BACKENDS = "sqlite,postgresql,mariadb,openldap,389ds,samba"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +105,18 @@ def _open_sql(request: pytest.FixtureRequest, kind: str) -> Iterator[Opened]:
 
 for _kind in ("sqlite", "postgresql", "mariadb"):
     register(Store(_kind, ALL, REGISTRY, partial(_open_sql, kind=_kind), share=1.0 if _kind == "sqlite" else 0.2))
+
+
+@contextmanager
+def _open_ldap(request: pytest.FixtureRequest, kind: str, driver: str) -> Iterator[Opened]:
+    from tests.support.ldapstores import opened
+
+    servers: Callable[[str], Directory] = request.getfixturevalue("directory_servers")
+    with opened(servers(kind), REGISTRY, driver) as (backend, empty, measure):
+        yield Opened(backend, empty, measure)
+
+
+for _kind in ("openldap", "389ds", "samba"):
+    _open = partial(_open_ldap, kind=_kind, driver="ldap3")
+    register(Store(_kind, ALL, REGISTRY, _open, share=0.1, filters=1.0 if _kind == "openldap" else 0.3))
 register(Store("reference", ALL, REGISTRY, _open_reference, share=0.2, filters=0.1))

@@ -1,0 +1,193 @@
+"""The contract of `backends.base` on an LDAP directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+
+from app.scim.filter.nodes import Bound
+from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version, Window
+from app.scim.registry import Registry
+from backends.base import Backend, Capability
+from backends.errors import Unavailable
+from backends.ldap import dn
+from backends.ldap.branch import Branch
+from backends.ldap.drivers.base import Connection, Modification, Operation, Scope, Search
+from backends.ldap.entries import Content
+from backends.ldap.faults import translated
+from backends.ldap.filters import Compiler
+from backends.ldap.members import Members
+from backends.ldap.membership import Membership
+from backends.ldap.pool import Directory
+from backends.ldap.references import References
+from backends.ldap.relations import Relations
+from backends.ldap.searching import Searching
+from backends.ldap.servers import SERVERS
+from backends.ldap.subschema import Subschema
+from backends.ldap.writing import Writer
+from config.directory import Bindings
+
+USER, GROUP = "User", "Group"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """Everything that follows from the bindings and the directory's own schema."""
+
+    branches: dict[str, Branch]
+    references: dict[str, References]
+    searching: dict[str, Searching]
+    writers: dict[str, Writer]
+    members: Members
+
+
+class LdapBackend(Backend):
+    """Users and groups in the directory of `bindings`, reached through `directory`.
+
+    `candidates` is the most entries that one search may test one by one, `page_size` the entries that are read at a
+    time. Nothing is asked of the directory before the first call, so that it may be constructed before a fork.
+    """
+
+    capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
+
+    def __init__(
+        self,
+        directory: Directory,
+        bindings: Bindings,
+        registry: Registry,
+        *,
+        candidates: int = 10_000,
+        page_size: int = 500,
+    ) -> None:
+        self.directory = directory
+        self.bindings = bindings
+        self._registry = registry
+        self._candidates = candidates
+        self._page_size = page_size
+        self._lock = Lock()
+        self._state: _Opened | None = None
+
+    def check(self) -> None:
+        with self._step() as opened:
+            for branch in opened.branches.values():
+                if branch.at(branch.bindings.base, ("1.1",)) is None:
+                    raise Unavailable
+
+    def close(self) -> None:
+        self.directory.close()
+
+    def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
+        with self._step() as opened:
+            branch = opened.branches[kind]
+            content = branch.content(branch.by_id(id, branch.entries.attributes_for(want)))
+            following = opened.references[kind].follow([content], want)[0]
+            return branch.entries.resource(content, following, want)
+
+    def search(self, kind: str, query: Query) -> Page:
+        with self._step() as opened:
+            return opened.searching[kind].search(query)
+
+    def create(self, kind: str, draft: Draft) -> Resource:
+        with self._step() as opened:
+            return opened.writers[kind].create(draft)
+
+    def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
+        with self._step() as opened:
+            return opened.writers[kind].update(id, change, expect)
+
+    def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        with self._step() as opened:
+            leave = partial(self._leave, opened) if kind == USER else _leave_nothing
+            opened.writers[kind].delete(id, expect, leave)
+
+    def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
+        with translated():
+            members = self._opened().members
+            yield from members.of_groups(ids) if kind == GROUP else members.of_users(ids)
+
+    @contextmanager
+    def _step(self) -> Iterator[_Opened]:
+        """One call of the contract: on one server from its first operation to its last."""
+        with translated(), ExitStack() as stack:
+            stack.enter_context(self.directory.pinned())
+            yield self._opened()
+
+    def _opened(self) -> _Opened:
+        with self._lock:
+            if self._state is None:
+                self._state = self._open(self._subschema())
+            return self._state
+
+    def _open(self, subschema: Subschema) -> _Opened:
+        server = SERVERS[self.bindings.kind]
+        bindings = {USER: self.bindings.users, GROUP: self.bindings.groups}
+        branches = {
+            type.name: Branch(self.directory, type, bindings[type.name], server, subschema, self._page_size)
+            for type in self._registry.types
+        }
+        members = Members(branches[GROUP], branches[USER])
+        searching: dict[str, Searching] = {}
+
+        def dn_of(kind: str, id: ResourceId) -> str | None:
+            entry = branches[kind].by_ids([id], ()).get(id)
+            return None if entry is None else entry.dn
+
+        def far_ends(kind: str, filter: Bound, most: int) -> list[ResourceId] | None:
+            page = searching[kind].search(Query(frozenset(), filter, window=Window(1, most + 1)))
+            return None if page.total > most else [item.id for item in page.items]
+
+        relations = Relations({type.name: type for type in self._registry.types}, members, far_ends)
+        references = {kind: References(branch.type, branches) for kind, branch in branches.items()}
+        compilers = {
+            kind: Compiler(branch.entries, subschema, dn_of, relations.filter, branch.bindings.held)
+            for kind, branch in branches.items()
+        }
+        searching.update(
+            (kind, Searching(branch, compilers[kind], references[kind], members, self._candidates))
+            for kind, branch in branches.items()
+        )
+        memberships = {GROUP: Membership(branches[GROUP], members)}
+        writers = {
+            kind: Writer(branch, compilers[kind], references[kind], dn_of, memberships.get(kind))
+            for kind, branch in branches.items()
+        }
+        return _Opened(branches, references, searching, writers, members)
+
+    def _subschema(self) -> Subschema:
+        root = self._one("", ("subschemaSubentry",))
+        entry = self._one(root["subschemasubentry"][0].decode(), ("attributeTypes", "objectClasses"))
+        return Subschema.parse(entry.get("attributetypes", ()), entry.get("objectclasses", ()))
+
+    def _one(self, name: str, attributes: tuple[str, ...]) -> dict[str, Sequence[bytes]]:
+        def read(connection: Connection) -> dict[str, Sequence[bytes]]:
+            found = connection.search(Search(name, Scope.BASE, "(objectClass=*)", attributes))
+            return dict(found.entries[0].attributes)
+
+        return self.directory.run(read, idempotent=True)
+
+    def _leave(self, opened: _Opened, content: Content) -> Callable[[], None]:
+        """Take a user out of its groups and away from whom it manages; gives what puts it back."""
+        members, groups, users = opened.members, opened.writers[GROUP], opened.writers[USER]
+        value = members.value_of(content.entry)
+        held = members.entries_with(value)
+        attribute = members.bindings.member
+        for group in held:
+            groups.touch(group, [Modification(Operation.DELETE, attribute, (value,))])
+        branch = opened.branches[USER]
+        for via, name in branch.entries.references.items():
+            filter = dn.equality(name, content.dn)
+            for entry in branch.few(filter, branch.entries.everything):
+                users.forget(entry, via)
+
+        def put_back() -> None:
+            for group in held:
+                groups.touch(group, [Modification(Operation.ADD, attribute, (value,))])
+
+        return put_back
+
+
+def _leave_nothing(_: Content) -> Callable[[], None]:
+    return lambda: None

@@ -1,0 +1,141 @@
+"""The entries of one resource type: where they are, and how they are found by id, by DN and by filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from app.scim.query import ResourceId
+from app.scim.registry import ResourceType
+from backends.errors import NotFound
+from backends.ldap import dn
+from backends.ldap.drivers.base import Connection, Entry, Found, Scope, Search
+from backends.ldap.entries import Content, Entries
+from backends.ldap.pool import Directory
+from backends.ldap.servers import Server
+from backends.ldap.subschema import Subschema
+from config.directory import KindBindings
+
+T = TypeVar("T")
+
+AT_ONCE = 100
+"""The most entries that one filter asks for by name."""
+
+NOTHING = ("1.1",)
+
+
+class Branch:
+    """The part of the directory that holds one resource type. Every method raises LdapError and ConnectionLost."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        type: ResourceType,
+        bindings: KindBindings,
+        server: Server,
+        subschema: Subschema,
+        page_size: int,
+    ) -> None:
+        self.directory = directory
+        self.type = type
+        self.bindings = bindings
+        self.server = server
+        self.subschema = subschema
+        self.entries = Entries(type, bindings, server, subschema)
+        self._page_size = page_size
+
+    def within(self, filter: str) -> str:
+        """The filter, for entries of this type only."""
+        return dn.all_of((self.bindings.filter, filter))
+
+    def one(self, filter: str, attributes: Sequence[str]) -> Entry | None:
+        """The entry that a filter on an id finds, or None."""
+        found = self.few(filter, attributes)
+        return found[0] if found else None
+
+    def few(self, filter: str, attributes: Sequence[str], limit: int = 0) -> tuple[Entry, ...]:
+        """The entries of a search that is known to find not many; `limit` is a size limit, 0 for none."""
+        return self._ask(self._search(filter, attributes, size_limit=limit)).entries
+
+    def by_id(self, id: ResourceId, attributes: Sequence[str]) -> Entry:
+        """The entry of a resource. Raises NotFound, for an id of any shape."""
+        filter = self.server.id_filter(id)
+        entry = None if filter is None else self.one(filter, attributes)
+        if entry is None:
+            raise NotFound
+        return entry
+
+    def by_ids(self, ids: Iterable[ResourceId], attributes: Sequence[str]) -> dict[ResourceId, Entry]:
+        """The entries of those ids that there are."""
+        filters = [f for f in map(self.server.id_filter, dict.fromkeys(ids)) if f is not None]
+        found = {}
+        for chunk in chunks(filters, AT_ONCE):
+            for entry in self.few(dn.any_of(chunk), (self.server.id, *attributes)):
+                found[self.id_of(entry)] = entry
+        return found
+
+    def by_dns(self, dns: Iterable[str], attributes: Sequence[str]) -> dict[str, Entry]:
+        """The entries of this type that have one of those DNs, by `dn.key`."""
+        found = {}
+        for chunk in chunks(dict.fromkeys(dns), AT_ONCE):
+            filters = [dn.equality(self.server.dn_attribute, name) for name in chunk]
+            for entry in self.few(dn.any_of(filters), attributes):
+                found[dn.key(entry.dn)] = entry
+        return found
+
+    def at(self, name: str, attributes: Sequence[str]) -> Entry | None:
+        """The entry of that DN."""
+        search = Search(name, Scope.BASE, "(objectClass=*)", tuple(attributes))
+        found = self._ask(search).entries
+        return found[0] if found else None
+
+    def all(self, filter: str, attributes: Sequence[str]) -> Iterator[Entry]:
+        """Every entry that a filter finds, page by page, in an order that stays the same while nothing changes. A
+        connection is held while they are read."""
+        with self.directory.session() as connection:
+            cookie = b""
+            while True:
+                search = self._search(filter, attributes, page=self._page_size, cookie=cookie)
+                found = connection.search(search)
+                yield from found.entries
+                cookie = found.cookie
+                if not cookie:
+                    return
+
+    def id_of(self, entry: Entry) -> ResourceId:
+        """The id of an entry that was read with its id attribute."""
+        octets = entry.first(self.server.id)
+        return self.server.read_id(octets) if octets else ""
+
+    def content(self, entry: Entry) -> Content:
+        """What the entry says."""
+        return self.entries.content(entry)
+
+    def _search(
+        self, filter: str, attributes: Sequence[str], *, size_limit: int = 0, page: int = 0, cookie: bytes = b""
+    ) -> Search:
+        return Search(
+            self.bindings.base,
+            Scope.SUBTREE,
+            self.within(filter),
+            tuple(dict.fromkeys(attributes)),
+            size_limit=size_limit,
+            page=page,
+            cookie=cookie,
+        )
+
+    def _ask(self, search: Search) -> Found:
+        return self.directory.run(partial(_search, search=search), idempotent=True)
+
+
+def _search(connection: Connection, search: Search) -> Found:
+    return connection.search(search)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of at most that size."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -1,0 +1,27 @@
+"""What the operating system knows about a connection."""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from backends.ldap.drivers.base import Address
+
+
+def has_news(descriptor: int) -> bool:
+    """Whether octets or an end wait on an idle connection: either way the server has finished with it."""
+    poll = select.poll()
+    try:
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return True
+
+
+def listens(address: Address, timeout: float) -> bool:
+    """Whether something accepts connections there within that many seconds."""
+    try:
+        socket.create_connection((address.host, address.port), timeout).close()
+    except OSError:
+        return False
+    return True

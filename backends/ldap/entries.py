@@ -1,0 +1,345 @@
+"""Entries to slot values and back, by the operator's bindings.
+
+Values go to the attributes that other programs of the organisation read, as far as these can hold them; what does not
+come back from there exactly goes to the record beside them (`backends.ldap.record`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from app.scim.attributes import Attribute, Type, Uniqueness
+from app.scim.query import Resource, ResourceId, Slot, Stamp, Value
+from app.scim.registry import ResourceType
+from backends.ldap import text
+from backends.ldap.drivers.base import Attributes, Entry
+from backends.ldap.locks import LOCKS, LockRule
+from backends.ldap.record import EMPTY, Record
+from backends.ldap.servers import Server, read_time
+from backends.ldap.subschema import Subschema
+from config.directory import Derived, KindBindings, Lock, Place, Single, UserBindings
+
+ACTIVE: Slot = "active"
+PASSWORD: Slot = "password"  # noqa: S105
+CONTENT = "content"
+
+Native = dict[str, tuple[bytes, ...]]
+"""Values by attribute name in lower case: what Landfall writes to an entry, apart from the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an entry says. `values` lacks the references, of which `references` has the DN or, where only that is known,
+    the id; `native` is what the managed attributes hold."""
+
+    dn: str
+    id: ResourceId
+    created: datetime
+    stamp: Stamp
+    values: Mapping[Slot, Value]
+    references: Mapping[Slot, Reference]
+    record: Record
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A slot that names another resource: by `id` where that is known, else by the `dn` of its entry."""
+
+    id: ResourceId | None
+    dn: str | None
+
+
+class Entries:
+    """The entries of one resource type."""
+
+    def __init__(self, type: ResourceType, bindings: KindBindings, server: Server, subschema: Subschema) -> None:
+        self.type = type
+        self.bindings = bindings
+        self.server = server
+        self._subschema = subschema
+        self.references = {
+            lookup.via: bindings.singles[lookup.via].attribute.lower()
+            for lookup in type.lookups.values()
+            if lookup.via in bindings.singles
+        }
+        self._vias = frozenset(lookup.via for lookup in type.lookups.values())
+        self._singles = [
+            (slot, type.slots[slot], single, single.attribute.lower())
+            for slot, single in bindings.singles.items()
+            if slot not in self.references
+        ]
+        self._lists = [(slot, type.slots[slot], places) for slot, places in bindings.lists.items()]
+        self._bound: dict[Slot, frozenset[str]] = {}
+        for slot, attribute in bindings.attributes():
+            self._bound[slot] = self._bound.get(slot, frozenset()) | {attribute.lower()}
+        lock = bindings.lock if isinstance(bindings, UserBindings) else Lock.NONE
+        self.lock: LockRule | None = LOCKS.get(lock) if ACTIVE in type.slots else None
+        self._record = bindings.record.lower() if bindings.record else None
+        self._held = bindings.held.lower() if bindings.held else None
+        self._version = bindings.version.lower()
+        self.by_content = self._version == CONTENT
+
+    @cached_property
+    def stamps(self) -> tuple[str, ...]:
+        """The attributes that tell id, times and version."""
+        version = () if self.by_content else (self._version,)
+        return (self.server.id, self.server.created, self.server.modified, *version)
+
+    @cached_property
+    def everything(self) -> tuple[str, ...]:
+        """The attributes from which all of an entry's values can be read, relations apart."""
+        named = {attribute for attributes in self._bound.values() for attribute in attributes}
+        derived = {attribute.lower() for attribute in self.bindings.derived}
+        extra = {name for name in (self._record, self.lock.attribute if self.lock else None) if name}
+        return (*self.stamps, *sorted(named | derived | extra))
+
+    def attributes_for(self, slots: Iterable[Slot]) -> tuple[str, ...]:
+        """The attributes to ask for when only these slots matter; everything where the version depends on all."""
+        if self.by_content:
+            return self.everything
+        wanted = set(slots)
+        wanted |= {lookup.via for slot, lookup in self.type.lookups.items() if slot in wanted}
+        if not wanted:
+            return self.stamps
+        # What a record says of a slot holds only while the attributes are as it expects them.
+        named = {attribute for slot in wanted for attribute in self._bound.get(slot, ())}
+        for attribute, derived in self.bindings.derived.items():
+            if attribute.lower() in named:
+                named |= {bound for slot in derived.slots for bound in self._bound.get(slot, ())}
+        extra = {
+            name for name in (self._record, self.lock.attribute if self.lock and ACTIVE in wanted else None) if name
+        }
+        return (*self.stamps, *sorted(named | extra))
+
+    def bound_to(self, slot: Slot) -> frozenset[str]:
+        """The attributes of a slot, in lower case; none for one that only the record holds."""
+        return self._bound.get(slot, frozenset())
+
+    def is_derived(self, attribute: str) -> bool:
+        """Whether the attribute may hold a value although its slot has none."""
+        return attribute in self._derived
+
+    @cached_property
+    def _derived(self) -> Mapping[str, Derived]:
+        return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
+
+    def content(self, entry: Entry) -> Content:
+        """What an entry that was read with `everything`, or with `attributes_for`, says."""
+        held = entry.attributes
+        record = Record.read(entry.first(self._record)) if self._record else EMPTY
+        values = self._natively(held)
+        if record.values:
+            values = self._exactly(values, record, held)
+        identifier = entry.first(self.server.id)
+        id = self.server.read_id(identifier) if identifier else ""
+        created = read_time(entry.first(self.server.created))
+        references = {slot: found for slot in self._vias if (found := self._reference(slot, record, held)) is not None}
+        return Content(entry.dn, id, created, self._stamp(entry, record, created), values, references, record, entry)
+
+    def native(self, values: Mapping[Slot, Value], dns: Mapping[Slot, str | None]) -> Native:
+        """What the attributes must hold for these values; `dns` has the DNs of references. The lock is not among
+        them."""
+        found: Native = {}
+        for slot, attribute, single, name in self._singles:
+            value = values.get(slot)
+            octets = None if value is None else self._octets(attribute, value, single, name)
+            if octets is not None:
+                found[name] = (octets,)
+        for slot, _, places in self._lists:
+            if slot in values:
+                self._put(found, places, values[slot])
+        for slot, name in self.references.items():
+            dn = dns.get(slot)
+            if dn is not None:
+                found[name] = (dn.encode(),)
+        for name, derived in self._derived.items():
+            if name not in found:
+                source = next((str(values[s]) for s in derived.slots if values.get(s) is not None), "-")
+                found[name] = (text.distinct(source, derived.max, derived.forbid).encode(),)
+        return found
+
+    def exact(self, values: Mapping[Slot, Value], native: Native, locked: bool) -> dict[Slot, Value | None]:
+        """The values that the attributes alone would not give back exactly or let be found."""
+        read = self._natively(native, locked)
+        return {
+            slot: values.get(slot)
+            for slot in (read.keys() | values.keys()) - self._vias
+            if values.get(slot) != read.get(slot) or not self._is_plain(slot, values[slot])
+        }
+
+    def comes_back(self, slot: Slot, values: Mapping[Slot, Value]) -> bool:
+        """Whether the attributes alone give the slot's value back as it is."""
+        native = self.native(values, {})
+        return self._natively(native, values.get(ACTIVE) is False).get(slot) == values.get(slot)
+
+    def digest(self, held: Attributes) -> str:
+        """A digest of what the managed attributes hold."""
+        total = hashlib.sha256()
+        for name in self.everything[len(self.stamps) :]:
+            if name != self._record and name in held:
+                total.update(b"\0".join((name.encode(), *sorted(held[name]))) + b"\1")
+        return total.hexdigest()[:24]
+
+    def locked(self, held: Attributes) -> bool:
+        """Whether the entry is locked; False where nothing can lock it."""
+        return self.lock is not None and self.lock.locked(tuple(held.get(self.lock.attribute, ())))
+
+    def resource(self, content: Content, derived: Mapping[Slot, Value], want: frozenset[Slot]) -> Resource:
+        """The wanted part; `derived` has the references and what follows from them."""
+        values = {slot: content.values[slot] for slot in want if slot in content.values}
+        values.update((slot, value) for slot, value in derived.items() if slot in want)
+        return Resource(self.type.name, content.id, content.created, content.stamp, values)
+
+    def is_text(self, slot: Slot) -> bool:
+        return self.type.slots[slot].type in (Type.STRING, Type.REFERENCE, Type.DATE_TIME, Type.BINARY)
+
+    def _natively(self, held: Attributes, locked: bool | None = None) -> dict[Slot, Value]:
+        values: dict[Slot, Value] = {}
+        for slot, attribute, _, name in self._singles:
+            found = held.get(name)
+            if found:
+                value = _read(attribute, found[0])
+                if value is not None:
+                    values[slot] = value
+        for slot, attribute, places in self._lists:
+            elements = list(_elements(attribute, places, held))
+            if elements:
+                values[slot] = elements
+        if self.lock is not None:
+            values[ACTIVE] = not (self.locked(held) if locked is None else locked)
+        return values
+
+    def _exactly(self, values: dict[Slot, Value], record: Record, held: Attributes) -> dict[Slot, Value]:
+        """The values with those of the record, as far as the attributes are what they were when it was written."""
+        claimed = {**values, **record.values}
+        given = {slot: value for slot, value in claimed.items() if value is not None}
+        expected = self.native(given, {})
+        for slot in record.values:
+            if not self._still_holds(slot, claimed.get(slot), expected, held):
+                given.pop(slot, None)
+                if slot in values:
+                    given[slot] = values[slot]
+        return given
+
+    def _still_holds(self, slot: Slot, value: Value | None, expected: Native, held: Attributes) -> bool:
+        if slot == ACTIVE and self.lock is not None:
+            return self.locked(held) == (value is False)
+        return all(set(expected.get(name, ())) == set(held.get(name, ())) for name in self._bound.get(slot, ()))
+
+    def _reference(self, slot: Slot, record: Record, held: Attributes) -> Reference | None:
+        name = self.references.get(slot)
+        dns = held.get(name, ()) if name else ()
+        dn = dns[0].decode("utf-8", "replace") if dns else None
+        recorded = record.references.get(slot)
+        if recorded is not None and recorded[1] == dn:
+            return Reference(recorded[0], dn)
+        return Reference(None, dn) if dn is not None else None
+
+    def _stamp(self, entry: Entry, record: Record, created: datetime) -> Stamp:
+        modified = read_time(entry.first(self.server.modified))
+        if not self.by_content:
+            return Stamp((entry.first(self._version) or b"").decode("ascii", "replace"), modified)
+        digest = self.digest(entry.attributes)
+        if record.digest and record.digest == digest:
+            modified = record.changed or created
+        return Stamp(f"{digest}.{record.revision}", modified)
+
+    def _octets(self, attribute: Attribute, value: Value, single: Single, name: str) -> bytes | None:
+        if attribute.type is Type.BOOLEAN:
+            return b"TRUE" if value else b"FALSE"
+        if not isinstance(value, str):
+            return str(value).encode()
+        rule = self._subschema.rule(name)
+        syntax = rule.syntax if rule else None
+        if text.storable(value) and text.fits(syntax, value, single.max):
+            return value.encode()
+        if attribute.uniqueness is Uniqueness.NONE:
+            return None
+        other = text.distinct(value, single.max)
+        return (other if text.fits(syntax, other, single.max) else text.distinct("", single.max)).encode()
+
+    def _put(self, found: Native, places: Sequence[Place], elements: Sequence[Any]) -> None:
+        taken: set[int] = set()
+        for element in elements:
+            parts = element if isinstance(element, dict) else {"value": element}
+            index = _place_of(places, parts)
+            if index is None:
+                continue
+            place = places[index]
+            if set(place.parts) == {"value"}:
+                self._append(found, place, "value", parts.get("value"))
+            elif index not in taken:
+                taken.add(index)
+                for part in place.parts:
+                    self._append(found, place, part, parts.get(part))
+
+    def _append(self, found: Native, place: Place, part: str, value: Any) -> None:
+        name = place.parts[part].lower()
+        rule = self._subschema.rule(name)
+        syntax = rule.syntax if rule else None
+        if not isinstance(value, str) or not text.storable(value) or not text.fits(syntax, value, place.limit(part)):
+            return
+        there = found.get(name, ())
+        # A server refuses two values that its matching rule takes for one.
+        folded = "".join(value.lower().split())
+        if any("".join(v.decode().lower().split()) == folded for v in there) or (there and rule and rule.single_valued):
+            return
+        found[name] = (*there, value.encode())
+
+    def _is_plain(self, slot: Slot, value: Value) -> bool:
+        if isinstance(value, str):
+            return text.plain(value)
+        if isinstance(value, list):
+            return all(
+                text.plain(v)
+                for e in value
+                for v in (e.values() if isinstance(e, dict) else (e,))
+                if isinstance(v, str)
+            )
+        return True
+
+
+def _read(attribute: Attribute, octets: bytes) -> Value | None:
+    try:
+        value = octets.decode()
+    except UnicodeDecodeError:
+        return None
+    if attribute.type is Type.BOOLEAN:
+        return value.upper() == "TRUE"
+    if attribute.type is Type.INTEGER:
+        return int(value) if value.lstrip("-").isdigit() else None
+    return value or None
+
+
+def _place_of(places: Sequence[Place], parts: Mapping[str, Any]) -> int | None:
+    kind = str(parts.get("type", "")).lower()
+    exact = (n for n, place in enumerate(places) if place.type is not None and place.type.lower() == kind)
+    return next(exact, next((n for n, place in enumerate(places) if place.type is None), None))
+
+
+def _elements(attribute: Attribute, places: Sequence[Place], held: Attributes) -> Iterable[Any]:
+    for place in places:
+        extra: dict[str, Any] = {} if place.type is None else {"type": place.type}
+        if set(place.parts) == {"value"}:
+            found = [
+                {"value": value} for octets in held.get(place.parts["value"].lower(), ()) if (value := _text(octets))
+            ]
+        else:
+            one = {p: v for p, n in place.parts.items() if (v := _text(next(iter(held.get(n.lower(), ())), b"")))}
+            found = [one] if one else []
+        for number, element in enumerate(found):
+            primary = {"primary": True} if place.primary and number == 0 else {}
+            yield {**element, **extra, **primary} if attribute.sub_attributes else element["value"]
+
+
+def _text(octets: bytes) -> str | None:
+    try:
+        return octets.decode() or None
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,274 @@
+"""Bound filters to LDAP filters (RFC 4515) that find at least what matches.
+
+`exact` tells whether they find no more than that. What a compiler can't express becomes a filter that finds everything
+and is not exact: the candidates are then tested one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.scim.attributes import Attribute
+from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Op, Or, Present, Some
+from app.scim.query import ResourceId, Slot
+from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, ResourceType
+from backends.ldap import dn, text
+from backends.ldap.entries import ACTIVE, Entries
+from backends.ldap.subschema import Subschema
+from config.directory import Place
+
+DnOf = Callable[[str, ResourceId], str | None]
+"""The DN of the entry of a resource of a kind, or None when there is no such resource."""
+
+Related = Callable[[str, Attribute, Bound], str | None]
+"""The filter that finds exactly the entries of a kind with a value of a relation that satisfies a filter; None where
+the directory can't be asked so."""
+
+_EVERY = "(objectClass=*)"
+_NO = "(!(objectClass=*))"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """`filter` finds every match; `exact`: and nothing else."""
+
+    filter: str
+    exact: bool
+
+    @property
+    def nothing(self) -> bool:
+        return self.filter == _NO
+
+
+ALL = Candidates(_EVERY, True)
+NONE = Candidates(_NO, True)
+ANY = Candidates(_EVERY, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a filter asks about: slots, and relations by name."""
+
+    slots: frozenset[Slot] = frozenset()
+    relations: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Compiles filters on one resource type."""
+
+    entries: Entries
+    subschema: Subschema
+    dn_of: DnOf
+    related: Related
+    held: str | None = field(default=None)
+
+    @property
+    def type(self) -> ResourceType:
+        return self.entries.type
+
+    def compile(self, node: Bound) -> Candidates:
+        """The candidates of a filter."""
+        match node:
+            case Constant():
+                return ALL if node.value else NONE
+            case And():
+                return _conjunction([self.compile(item) for item in node.items])
+            case Or():
+                return _disjunction([self.compile(item) for item in node.items])
+            case Not():
+                return _negation(self.compile(node.item))
+            case Some():
+                return self._some(node)
+        return self._leaf(node)
+
+    def equal(self, slot: Slot, folded: str) -> str:
+        """A filter that finds every entry whose singular text slot is equal to this folded text."""
+        return self._single(slot, Op.EQ, folded).filter
+
+    def _leaf(self, node: Compare | Present) -> Candidates:
+        attribute = node.attribute
+        if attribute in (ID, META_CREATED, META_LAST_MODIFIED, META_VERSION):
+            return ALL if isinstance(node, Present) else self._common(node)
+        lookup = self.type.lookups.get(attribute.path)
+        if lookup is not None:
+            return self._reference(lookup.via, None)
+        if attribute.path in self.entries.references:
+            same = isinstance(node, Compare) and node.op is Op.EQ
+            return self._reference(attribute.path, str(node.operand) if isinstance(node, Compare) and same else None)
+        if attribute.path == ACTIVE and self.entries.lock is not None:
+            return self._active(node)
+        if isinstance(node, Present):
+            return self._with_held(
+                attribute.path, [dn.presence(name) for name in self.entries.bound_to(attribute.path)]
+            )
+        if isinstance(node.operand, str) and attribute.type.value in ("string", "reference"):
+            return self._single(attribute.path, node.op, node.operand)
+        return self._with_held(attribute.path, [dn.presence(name) for name in self.entries.bound_to(attribute.path)])
+
+    def _common(self, node: Compare) -> Candidates:
+        if node.attribute is ID and node.op is Op.EQ:
+            by_id = self.entries.server.id_filter(str(node.operand))
+            return NONE if by_id is None else Candidates(by_id, True)
+        if node.attribute is META_CREATED:
+            return self._time(self.entries.server.created, node)
+        if node.attribute is META_LAST_MODIFIED and not self.entries.by_content:
+            return self._time(self.entries.server.modified, node)
+        if node.attribute is META_VERSION and node.op is Op.EQ and not self.entries.by_content:
+            return Candidates(dn.equality(self.entries.bindings.version, str(node.operand)), False)
+        return ANY
+
+    def _time(self, name: str, node: Compare) -> Candidates:
+        try:
+            instant = datetime.fromisoformat(str(node.operand))
+            earlier, later = (_generalized(instant + timedelta(seconds=s)) for s in (-1, 1))
+        except (ValueError, OverflowError):
+            return ANY
+        bounds = {
+            Op.EQ: f"(&({name}>={earlier})({name}<={later}))",
+            Op.GT: f"({name}>={earlier})",
+            Op.GE: f"({name}>={earlier})",
+            Op.LT: f"({name}<={later})",
+            Op.LE: f"({name}<={later})",
+        }
+        return Candidates(bounds[node.op], False) if node.op in bounds else ANY
+
+    def _active(self, node: Compare | Present) -> Candidates:
+        assert self.entries.lock is not None
+        if isinstance(node, Present):
+            return ANY
+        locked = self.entries.lock.filter()
+        return self._with_held(ACTIVE, [dn.none(locked) if node.operand else locked])
+
+    def _reference(self, via: Slot, id: ResourceId | None) -> Candidates:
+        name = self.entries.references.get(via)
+        if name is None:
+            return self._with_held(via, [])
+        if id is None:
+            return self._with_held(via, [dn.presence(name)])
+        target = next(lookup.kind for lookup in self.type.lookups.values() if lookup.via == via)
+        known = self.dn_of(target, id)
+        return self._with_held(via, [dn.equality(name, known)] if known is not None else [])
+
+    def _single(self, slot: Slot, op: Op, operand: str) -> Candidates:
+        return self._with_held(slot, [self._text(name, op, operand) for name in self.entries.bound_to(slot)])
+
+    def _with_held(self, slot: Slot, filters: list[str]) -> Candidates:
+        parts = [f for f in filters if f != _NO]
+        if self.held is not None:
+            parts.append(dn.equality(self.held, slot))
+        return Candidates(dn.any_of(parts), False) if parts else NONE
+
+    def _text(self, name: str, op: Op, operand: str) -> str:
+        """A superset, among the values that the attribute holds, of those that satisfy a comparison."""
+        rule = self.subschema.rule(name)
+        whole = self.entries.server.substrings
+        parts = [dn.escape(word) for word in text.words(operand)]
+        if rule is not None and not text.fits(rule.syntax, operand.strip() or "-", None):
+            return _NO if op in (Op.EQ, Op.CO, Op.SW, Op.EW) and text.storable(operand) else dn.presence(name)
+        if not parts or op in (Op.GT, Op.GE, Op.LT, Op.LE):
+            return dn.presence(name)
+        if op is Op.EQ and (whole or (rule is not None and rule.equality)):
+            return f"({name}={dn.escape(' '.join(text.words(operand)))})"
+        if op is Op.EQ or not (whole or (rule is not None and rule.substring)):
+            return dn.presence(name)
+        start = "" if op is Op.SW and operand.startswith(text.words(operand)[0]) else "*"
+        end = "" if op is Op.EW and operand.endswith(text.words(operand)[-1]) else "*"
+        return f"({name}={start}{'*'.join(parts)}{end})"
+
+    def _some(self, node: Some) -> Candidates:
+        attribute = node.attribute
+        if attribute.name in self.type.relations:
+            return self._related(node)
+        if isinstance(node.where, Constant) and not node.where.value:
+            return NONE
+        places = self.entries.bindings.lists.get(attribute.path, ())
+        found = [self._in_place(attribute, place, node.where) for place in places]
+        return self._with_held(attribute.path, [f for f in found if f != _NO])
+
+    def _in_place(self, owner: Attribute, place: Place, where: Bound) -> str:
+        there = dn.any_of(dn.presence(name) for name in place.parts.values())
+        inner = self._value(owner, place, where)
+        return there if inner == _EVERY else inner if inner == _NO else dn.all_of((there, inner))
+
+    def _value(self, owner: Attribute, place: Place, where: Bound) -> str:
+        """A superset of the entries that have, in this place, a value that satisfies `where`."""
+        match where:
+            case Constant():
+                return _EVERY if where.value else _NO
+            case And():
+                return _conjunction([Candidates(self._value(owner, place, i), False) for i in where.items]).filter
+            case Or():
+                return _disjunction([Candidates(self._value(owner, place, i), False) for i in where.items]).filter
+            case Compare() if where.attribute.name == "type" and place.type is not None and where.op is Op.EQ:
+                return _EVERY if str(where.operand) == place.type.lower() else _NO
+            case Compare() | Present():
+                part = "value" if where.attribute is owner else where.attribute.name
+                name = place.parts.get(part)
+                if name is None:
+                    return _EVERY if part in ("type", "primary") else _NO
+                if isinstance(where, Compare) and isinstance(where.operand, str):
+                    return self._text(name, where.op, where.operand)
+                return dn.presence(name)
+        return _EVERY
+
+    def _related(self, node: Some) -> Candidates:
+        found = self.related(self.type.name, node.attribute, node.where)
+        if found is None:
+            return ANY
+        return NONE if found == _NO else Candidates(found, True)
+
+
+def needs(node: Bound | None, type: ResourceType) -> Needs:
+    """Everything that must be read of a resource to evaluate the filter on it."""
+    slots: set[Slot] = set()
+    relations: set[str] = set()
+    _collect(node, type, slots, relations)
+    return Needs(frozenset(slots), frozenset(relations))
+
+
+def _collect(node: Bound | None, type: ResourceType, slots: set[Slot], relations: set[str]) -> None:
+    match node:
+        case And() | Or():
+            for item in node.items:
+                _collect(item, type, slots, relations)
+        case Not():
+            _collect(node.item, type, slots, relations)
+        case Some() if node.attribute.name in type.relations:
+            relations.add(node.attribute.name)
+        case Some():
+            slots.add(node.attribute.path)
+        case Compare() | Present() if node.attribute not in (ID, META_CREATED, META_LAST_MODIFIED, META_VERSION):
+            slots.add(node.attribute.path)
+
+
+def _conjunction(items: list[Candidates]) -> Candidates:
+    if any(item.nothing for item in items):
+        return NONE
+    exact = all(item.exact for item in items)
+    narrowing = [item.filter for item in items if item.filter != _EVERY]
+    return Candidates(dn.all_of(narrowing) if narrowing else _EVERY, exact)
+
+
+def _disjunction(items: list[Candidates]) -> Candidates:
+    if any(item == ALL for item in items):
+        return ALL
+    exact = all(item.exact for item in items)
+    some = [item.filter for item in items if not item.nothing]
+    if _EVERY in some:
+        return Candidates(_EVERY, exact)
+    return Candidates(dn.any_of(some), exact) if some else NONE
+
+
+def _negation(item: Candidates) -> Candidates:
+    if not item.exact:
+        return ANY
+    if item == ALL:
+        return NONE
+    return ALL if item.nothing else Candidates(dn.none(item.filter), True)
+
+
+def _generalized(instant: datetime) -> str:
+    return instant.strftime("%Y%m%d%H%M%SZ")

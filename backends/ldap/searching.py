@@ -1,0 +1,126 @@
+"""Searches: the directory finds the candidates, `app.scim.filter.evaluate` decides where a server's rules differ from
+SCIM's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+
+from app.scim.filter.evaluate import View, matches, sort_value
+from app.scim.query import Page, Query, Reference, Resource, ResourceId, Slot, Sort
+from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
+from backends.errors import TooManyCandidates
+from backends.ldap.branch import AT_ONCE, Branch, chunks
+from backends.ldap.drivers.base import Entry
+from backends.ldap.entries import Content
+from backends.ldap.filters import Candidates, Compiler, Needs, needs
+from backends.ldap.members import Members
+from backends.ldap.references import References
+
+_STAMPS = frozenset((ID, META_CREATED, META_LAST_MODIFIED, META_VERSION))
+_FIRST = 1000
+"""A window that ends within so many entries is read with the first page."""
+
+
+class Searching:
+    """Searches of one resource type. `candidates` is the most entries that one search may test or order itself."""
+
+    def __init__(
+        self, branch: Branch, compiler: Compiler, references: References, members: Members, candidates: int
+    ) -> None:
+        self._branch = branch
+        self._compiler = compiler
+        self._references = references
+        self._members = members
+        self._candidates = candidates
+
+    def search(self, query: Query) -> Page:
+        """Exactly the matches in the window, in order, and their total. Raises TooManyCandidates."""
+        found = Candidates("(objectClass=*)", True) if query.filter is None else self._compiler.compile(query.filter)
+        if found.nothing:
+            return Page(0, ())
+        skip, count = max(query.window.start, 1) - 1, max(query.window.count, 0)
+        if query.sort is None and found.exact:
+            return self._exact(query, found.filter, skip, count)
+        return self._tested(query, found, skip, count)
+
+    def _exact(self, query: Query, filter: str, skip: int, count: int) -> Page:
+        """The window of what the directory finds, and the number of it: entries outside the window are only counted."""
+        near = skip + count <= _FIRST
+        wanted = self._branch.entries.attributes_for(query.want) if near and count else (self._branch.server.id,)
+        window: list[Entry] = []
+        total = 0
+        for entry in self._branch.all(filter, wanted):
+            if skip <= total < skip + count:
+                window.append(entry)
+            total += 1
+        if count and not near:
+            window = self._again([self._branch.id_of(entry) for entry in window], query.want)
+        return Page(total, tuple(self._resources([self._branch.content(e) for e in window], query.want)))
+
+    def _tested(self, query: Query, found: Candidates, skip: int, count: int) -> Page:
+        asked = Needs() if found.exact else needs(query.filter, self._branch.type)
+        slots = asked.slots | _sort_slots(query.sort)
+        everything = slots | query.want
+        views: list[View] = []
+        for chunk in chunks(self._read(found.filter, everything), AT_ONCE * 5):
+            views.extend(
+                view
+                for view in self._views(chunk, everything, asked.relations)
+                if found.exact or query.filter is None or matches(query.filter, view)
+            )
+        if query.sort is not None:
+            views = _ordered(views, query.sort)
+        items = tuple(_projected(view.resource, query.want) for view in views[skip : skip + count])
+        return Page(len(views), items)
+
+    def _read(self, filter: str, slots: frozenset[Slot]) -> Iterator[Content]:
+        attributes = self._branch.entries.attributes_for(slots)
+        for number, entry in enumerate(self._branch.all(filter, attributes)):
+            if number >= self._candidates:
+                raise TooManyCandidates
+            yield self._branch.content(entry)
+
+    def _views(self, contents: Sequence[Content], want: frozenset[Slot], relations: frozenset[str]) -> Iterator[View]:
+        resources = self._resources(contents, want)
+        related = {name: self._related(name, [c.id for c in contents]) for name in relations}
+        for resource in resources:
+            yield View(resource, {name: far.get(resource.id, ()) for name, far in related.items()})
+
+    def _related(self, name: str, ids: Sequence[ResourceId]) -> Mapping[ResourceId, list[Reference]]:
+        stored = self._branch.type.relations[name].stored
+        pairs = self._members.of_groups(ids) if stored else self._members.of_users(ids)
+        found: dict[ResourceId, list[Reference]] = {}
+        for id, reference in pairs:
+            found.setdefault(id, []).append(reference)
+        return found
+
+    def _resources(self, contents: Sequence[Content], want: frozenset[Slot]) -> list[Resource]:
+        following = self._references.follow(contents, want)
+        pairs = zip(contents, following, strict=True)
+        return [self._branch.entries.resource(content, derived, want) for content, derived in pairs]
+
+    def _again(self, ids: Sequence[ResourceId], want: frozenset[Slot]) -> list[Entry]:
+        entries = self._branch.by_ids(ids, self._branch.entries.attributes_for(want))
+        return [entries[id] for id in ids if id in entries]
+
+
+def _projected(resource: Resource, want: frozenset[Slot]) -> Resource:
+    values = {slot: value for slot, value in resource.values.items() if slot in want}
+    return Resource(resource.kind, resource.id, resource.created, resource.stamp, values)
+
+
+def _sort_slots(sort: Sort | None) -> frozenset[Slot]:
+    if sort is None or sort.attribute in _STAMPS:
+        return frozenset()
+    return frozenset({(sort.within or sort.attribute).path})
+
+
+def _ordered(views: Sequence[View], sort: Sort) -> list[View]:
+    """Ascending with absent values last, or the reverse of that; equal ones by id, so that windows fit together."""
+    keyed = [
+        ((value is None, 0 if value is None else value), view) for view in views for value in (sort_value(sort, view),)
+    ]
+    keyed.sort(key=lambda pair: pair[1].resource.id)
+    keyed.sort(key=itemgetter(0), reverse=sort.descending)
+    return [view for _, view in keyed]

@@ -1,0 +1,77 @@
+"""Which text a directory can hold and find as SCIM means it.
+
+A server compares text by matching rules of its own (RFC 4518): it strips and joins blanks, drops invisible characters,
+and folds case in its own way. What goes beyond that is kept in an entry's record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+from app.scim.fold import fold
+
+_DIRECTORY_STRING = "1.3.6.1.4.1.1466.115.121.1.15"
+_IA5 = "1.3.6.1.4.1.1466.115.121.1.26"
+_PRINTABLE = "1.3.6.1.4.1.1466.115.121.1.44"
+_TELEPHONE = "1.3.6.1.4.1.1466.115.121.1.50"
+_FACSIMILE = "1.3.6.1.4.1.1466.115.121.1.22"
+_PRINTABLE_TEXT = re.compile(r"[A-Za-z0-9'()+,\-./:=? ]+")
+_WORD_BREAK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_LONGEST = 1000
+
+
+def storable(text: str) -> bool:
+    """Whether a server keeps the text apart from every other text: no blanks at its ends or in a row, nothing
+    invisible, no compatibility forms, normalisation form C, and not so long that an index would cut it."""
+    if text.isascii():
+        return (
+            text.isprintable()
+            and text == " ".join(text.split(" ")).strip(" ")
+            and "  " not in text
+            and 0 < len(text) < _LONGEST
+        )
+    if text != text.strip() or "  " in text or not text.isprintable() or not text or len(text) >= _LONGEST:
+        return False
+    return all(c.isascii() or _is_settled(c) for c in text) and unicodedata.is_normalized("NFC", text)
+
+
+def _is_settled(char: str) -> bool:
+    return not char.isspace() and unicodedata.normalize("NFKD", char) == unicodedata.normalize("NFD", char)
+
+
+def plain(text: str) -> bool:
+    """Whether a server finds the storable text by exactly the operands that `fold` makes equal to it."""
+    if not storable(text):
+        return False
+    return text.isascii() or all(c.isascii() or (c.casefold() == c.lower() and len(c.casefold()) == 1) for c in text)
+
+
+def fits(syntax: str | None, text: str, longest: int | None) -> bool:
+    """Whether a value of that syntax (an OID, RFC 4517; None or unknown: directory string) may be this text."""
+    if longest is not None and len(text) > longest:
+        return False
+    if syntax == _IA5:
+        return text.isascii()
+    if syntax in (_PRINTABLE, _TELEPHONE, _FACSIMILE):
+        return _PRINTABLE_TEXT.fullmatch(text) is not None
+    return True
+
+
+def distinct(text: str, longest: int | None = None, forbidden: str = "") -> str:
+    """A storable text that stands for this one: itself if it can, else what is left of it and a digest of its folded
+    form, so that texts that are not equal get different ones."""
+    kept = "".join(c for c in text if c not in forbidden)
+    if kept == text and storable(text) and (longest is None or len(text) <= longest):
+        return text
+    digest = hashlib.sha256(fold(text).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    clean = " ".join("".join(c if c.isascii() or _is_settled(c) else " " for c in kept if c.isprintable()).split())
+    room = min(longest or 64, 64) - len(digest) - 1
+    stem = unicodedata.normalize("NFC", clean)[:room].strip()
+    return f"{stem}-{digest}" if stem else digest
+
+
+def words(text: str) -> list[str]:
+    """The parts of an operand that a server's matching rule leaves as they are, in order."""
+    return [word for word in _WORD_BREAK.split(text) if word]
