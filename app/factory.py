@@ -51,8 +51,8 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
     Raises ConfigError. No connection is made before the first request.
     """
     logs.configure(settings.log)
-    registry = registry or load()
-    backend = backend or open_backend(settings, registry)
+    backend = backend or open_backend(settings, registry or load())
+    registry = backend.registry
     control = ControlStore(settings.control_url.reveal())
     limits = settings.limits
     representations = Representations(registry, settings.scim_url)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def open_backend(settings: Settings, registry: Registry) -> Backend:
     """The back end that `settings.backend` names, ready for use; it connects when it is first asked something.
 
-    `sql`, `ldap`, or `package.module:factory` for a third party's: the factory is called with the settings and the registry.
-    Raises ConfigError when there is no such back end.
+    `sql`, `ldap`, or `package.module:factory` for a third party's: the factory is called with the settings and the
+    registry. Raises ConfigError when there is no such back end.
     """
     if settings.backend == "sql":
         return _open_sql(settings, registry)

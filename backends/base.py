@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from enum import Flag, auto
+from dataclasses import dataclass
+from enum import Flag, StrEnum, auto
 
 from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version
+from app.scim.registry import Registry
 
 
 class Capability(Flag):
@@ -23,6 +25,28 @@ class Capability(Flag):
     """A group may have no member."""
 
 
+class State(StrEnum):
+    """How something is that was looked at: a `fault` has to be mended before the store serves as it should."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at and how it is, for an operator.
+
+    `text` is one sentence or a few. `mend` has what to do, in lines to be run or written; it may be empty. Neither
+    holds a secret.
+    """
+
+    what: str
+    state: State
+    text: str
+    mend: str = ""
+
+
 class Backend(ABC):
     """A store of users and groups.
 
@@ -32,11 +56,22 @@ class Backend(ABC):
     """
 
     capabilities: Capability
+    registry: Registry
+    """The resource types with what of them the store can keep: discovery claims no more."""
 
     @abstractmethod
     def check(self) -> None:
         """Return when the store is reachable and fits its configuration; else raise Unavailable or
         `config.errors.ConfigError`, which names what to mend."""
+
+    def findings(self, *, write: bool) -> Iterator[Finding]:
+        """All that an operator should know of the store, as it is now; a store that has nothing to say yields nothing.
+
+        What `check` would raise is among them. With `write` they prove what can't be read: entries are made, changed
+        and removed again. Raises nothing of its own: what can't be looked at is a finding.
+        """
+        del write
+        yield from ()
 
     @abstractmethod
     def close(self) -> None:

@@ -133,6 +133,7 @@ class SingleTable(Table):
     made = Single
     attribute = AttributeName(required=True)
     max = Whole(1, _LONGEST)
+    forbid = Text()
 
 
 class PlaceTable(Schema):

@@ -65,10 +65,12 @@ class MemberSyntax(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """The LDAP attribute of a singular slot. `max` is the most characters that it takes, None for no limit."""
+    """The LDAP attribute of a singular slot. `max` is the most characters that it takes, None for no limit, and
+    `forbid` has the characters that it does not take."""
 
     attribute: str
     max: int | None = None
+    forbid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

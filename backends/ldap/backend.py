@@ -12,8 +12,8 @@ from app.scim.filter.nodes import Bound
 from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version, Window
 from app.scim.registry import Registry
 from backends.base import Backend, Capability
-from backends.errors import Unavailable
 from backends.ldap import dn
+from backends.ldap.bindings_check import check_against_subschema
 from backends.ldap.branch import Branch
 from backends.ldap.drivers.base import Connection, Modification, Operation, Scope, Search
 from backends.ldap.entries import Content
@@ -25,10 +25,12 @@ from backends.ldap.pool import Directory
 from backends.ldap.references import References
 from backends.ldap.relations import Relations
 from backends.ldap.searching import Searching
+from backends.ldap.served import served
 from backends.ldap.servers import SERVERS
 from backends.ldap.subschema import Subschema
 from backends.ldap.writing import Writer
 from config.directory import Bindings
+from config.errors import ConfigError
 
 USER, GROUP = "User", "Group"
 
@@ -37,6 +39,7 @@ USER, GROUP = "User", "Group"
 class _Opened:
     """Everything that follows from the bindings and the directory's own schema."""
 
+    subschema: Subschema
     branches: dict[str, Branch]
     references: dict[str, References]
     searching: dict[str, Searching]
@@ -64,7 +67,7 @@ class LdapBackend(Backend):
     ) -> None:
         self.directory = directory
         self.bindings = bindings
-        self._registry = registry
+        self.registry = served(registry, bindings)
         self._candidates = candidates
         self._page_size = page_size
         self._lock = Lock()
@@ -72,9 +75,14 @@ class LdapBackend(Backend):
 
     def check(self) -> None:
         with self._step() as opened:
-            for branch in opened.branches.values():
+            found = check_against_subschema(self.bindings, opened.subschema)
+            for table, kind in (("users", USER), ("groups", GROUP)):
+                branch = opened.branches[kind]
                 if branch.at(branch.bindings.base, ("1.1",)) is None:
-                    raise Unavailable
+                    message = f"there is no entry {branch.bindings.base}, or the service account may not read it"
+                    found.append(self.bindings.fault((table, "base"), message))
+        if found:
+            raise ConfigError(found)
 
     def close(self) -> None:
         self.directory.close()
@@ -82,7 +90,8 @@ class LdapBackend(Backend):
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         with self._step() as opened:
             branch = opened.branches[kind]
-            content = branch.content(branch.by_id(id, branch.entries.attributes_for(want)))
+            content = branch.content(branch.by_id(id, branch.entries.everything))
+            branch.recent.remember(content)
             following = opened.references[kind].follow([content], want)[0]
             return branch.entries.resource(content, following, want)
 
@@ -126,7 +135,7 @@ class LdapBackend(Backend):
         bindings = {USER: self.bindings.users, GROUP: self.bindings.groups}
         branches = {
             type.name: Branch(self.directory, type, bindings[type.name], server, subschema, self._page_size)
-            for type in self._registry.types
+            for type in self.registry.types
         }
         members = Members(branches[GROUP], branches[USER])
         searching: dict[str, Searching] = {}
@@ -139,7 +148,7 @@ class LdapBackend(Backend):
             page = searching[kind].search(Query(frozenset(), filter, window=Window(1, most + 1)))
             return None if page.total > most else [item.id for item in page.items]
 
-        relations = Relations({type.name: type for type in self._registry.types}, members, far_ends)
+        relations = Relations({type.name: type for type in self.registry.types}, members, far_ends)
         references = {kind: References(branch.type, branches) for kind, branch in branches.items()}
         compilers = {
             kind: Compiler(branch.entries, subschema, dn_of, relations.filter, branch.bindings.held)
@@ -154,12 +163,14 @@ class LdapBackend(Backend):
             kind: Writer(branch, compilers[kind], references[kind], dn_of, memberships.get(kind))
             for kind, branch in branches.items()
         }
-        return _Opened(branches, references, searching, writers, members)
+        return _Opened(subschema, branches, references, searching, writers, members)
 
     def _subschema(self) -> Subschema:
         root = self._one("", ("subschemaSubentry",))
-        entry = self._one(root["subschemasubentry"][0].decode(), ("attributeTypes", "objectClasses"))
-        return Subschema.parse(entry.get("attributetypes", ()), entry.get("objectclasses", ()))
+        wanted = ("attributeTypes", "objectClasses", "dITContentRules")
+        entry = self._one(root["subschemasubentry"][0].decode(), wanted)
+        types, classes, rules = (entry.get(name.lower(), ()) for name in wanted)
+        return Subschema.parse(types, classes, rules)
 
     def _one(self, name: str, attributes: tuple[str, ...]) -> dict[str, Sequence[bytes]]:
         def read(connection: Connection) -> dict[str, Sequence[bytes]]:

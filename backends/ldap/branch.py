@@ -11,9 +11,11 @@ from app.scim.query import ResourceId
 from app.scim.registry import ResourceType
 from backends.errors import NotFound
 from backends.ldap import dn
-from backends.ldap.drivers.base import Connection, Entry, Found, Scope, Search
+from backends.ldap.drivers.base import Connection, Entry, Found, LdapError, Scope, Search
 from backends.ldap.entries import Content, Entries
+from backends.ldap.faults import NO_SUCH_OBJECT
 from backends.ldap.pool import Directory
+from backends.ldap.recent import Recent
 from backends.ldap.servers import Server
 from backends.ldap.subschema import Subschema
 from config.directory import KindBindings
@@ -44,6 +46,7 @@ class Branch:
         self.server = server
         self.subschema = subschema
         self.entries = Entries(type, bindings, server, subschema)
+        self.recent = Recent()
         self._page_size = page_size
 
     def within(self, filter: str) -> str:
@@ -86,9 +89,14 @@ class Branch:
         return found
 
     def at(self, name: str, attributes: Sequence[str]) -> Entry | None:
-        """The entry of that DN."""
+        """The entry of that DN, or None."""
         search = Search(name, Scope.BASE, "(objectClass=*)", tuple(attributes))
-        found = self._ask(search).entries
+        try:
+            found = self._ask(search).entries
+        except LdapError as error:
+            if error.code == NO_SUCH_OBJECT:
+                return None
+            raise
         return found[0] if found else None
 
     def all(self, filter: str, attributes: Sequence[str]) -> Iterator[Entry]:

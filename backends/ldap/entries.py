@@ -160,9 +160,24 @@ class Entries:
                 found[name] = (dn.encode(),)
         for name, derived in self._derived.items():
             if name not in found:
-                source = next((str(values[s]) for s in derived.slots if values.get(s) is not None), "-")
-                found[name] = (text.distinct(source, derived.max, derived.forbid).encode(),)
+                found[name] = (text.distinct(_source(derived, values), derived.max, derived.forbid).encode(),)
         return found
+
+    def apart(self, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
+        """The attributes with other values for those that are derived from slots; None where there are none."""
+        names = {
+            name: derived
+            for name, derived in self._derived.items()
+            if name not in self._named and any(values.get(slot) is not None for slot in derived.slots)
+        }
+        if not names:
+            return None
+        new = {n: text.apart(_source(d, values), d.max, d.forbid).encode() for n, d in names.items()}
+        return {**attributes, **{name: (value,) for name, value in new.items()}}
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        return frozenset(attribute for attributes in self._bound.values() for attribute in attributes)
 
     def exact(self, values: Mapping[Slot, Value], native: Native, locked: bool) -> dict[Slot, Value | None]:
         """The values that the attributes alone would not give back exactly or let be found."""
@@ -257,11 +272,11 @@ class Entries:
             return str(value).encode()
         rule = self._subschema.rule(name)
         syntax = rule.syntax if rule else None
-        if text.storable(value) and text.fits(syntax, value, single.max):
+        if text.storable(value) and text.fits(syntax, value, single.max) and not set(single.forbid) & set(value):
             return value.encode()
         if attribute.uniqueness is Uniqueness.NONE:
             return None
-        other = text.distinct(value, single.max)
+        other = text.distinct(value, single.max, single.forbid)
         return (other if text.fits(syntax, other, single.max) else text.distinct("", single.max)).encode()
 
     def _put(self, found: Native, places: Sequence[Place], elements: Sequence[Any]) -> None:
@@ -303,6 +318,10 @@ class Entries:
                 if isinstance(v, str)
             )
         return True
+
+
+def _source(derived: Derived, values: Mapping[Slot, Value]) -> str:
+    return next((str(values[slot]) for slot in derived.slots if values.get(slot) is not None), "-")
 
 
 def _read(attribute: Attribute, octets: bytes) -> Value | None:

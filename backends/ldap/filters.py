@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from app.scim.attributes import Attribute
+from app.scim.attributes import Attribute, Type
 from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Op, Or, Present, Some
 from app.scim.query import ResourceId, Slot
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, ResourceType
@@ -32,19 +32,24 @@ _NO = "(!(objectClass=*))"
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """`filter` finds every match; `exact`: and nothing else."""
+    """`filter` finds every match, and of what it finds those are matches that satisfy `rest`; None: all are."""
 
     filter: str
-    exact: bool
+    rest: Bound | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing else than matches is found."""
+        return self.rest is None
 
     @property
     def nothing(self) -> bool:
         return self.filter == _NO
 
 
-ALL = Candidates(_EVERY, True)
-NONE = Candidates(_NO, True)
-ANY = Candidates(_EVERY, False)
+_TEXT = (Type.STRING, Type.REFERENCE)
+ALL = Candidates(_EVERY)
+NONE = Candidates(_NO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,55 +82,55 @@ class Compiler:
             case And():
                 return _conjunction([self.compile(item) for item in node.items])
             case Or():
-                return _disjunction([self.compile(item) for item in node.items])
+                return _disjunction([self.compile(item) for item in node.items], node)
             case Not():
-                return _negation(self.compile(node.item))
+                return _negation(self.compile(node.item), node)
             case Some():
                 return self._some(node)
         return self._leaf(node)
 
     def equal(self, slot: Slot, folded: str) -> str:
         """A filter that finds every entry whose singular text slot is equal to this folded text."""
-        return self._single(slot, Op.EQ, folded).filter
+        return self._single(slot, Op.EQ, folded)
 
     def _leaf(self, node: Compare | Present) -> Candidates:
         attribute = node.attribute
         if attribute in (ID, META_CREATED, META_LAST_MODIFIED, META_VERSION):
             return ALL if isinstance(node, Present) else self._common(node)
+        return _tested(self._superset(node), node)
+
+    def _superset(self, node: Compare | Present) -> str:
+        attribute = node.attribute
         lookup = self.type.lookups.get(attribute.path)
         if lookup is not None:
             return self._reference(lookup.via, None)
         if attribute.path in self.entries.references:
-            same = isinstance(node, Compare) and node.op is Op.EQ
-            return self._reference(attribute.path, str(node.operand) if isinstance(node, Compare) and same else None)
+            equal = isinstance(node, Compare) and node.op is Op.EQ
+            return self._reference(attribute.path, str(node.operand) if isinstance(node, Compare) and equal else None)
         if attribute.path == ACTIVE and self.entries.lock is not None:
             return self._active(node)
-        if isinstance(node, Present):
-            return self._with_held(
-                attribute.path, [dn.presence(name) for name in self.entries.bound_to(attribute.path)]
-            )
-        if isinstance(node.operand, str) and attribute.type.value in ("string", "reference"):
+        if isinstance(node, Compare) and isinstance(node.operand, str) and attribute.type in _TEXT:
             return self._single(attribute.path, node.op, node.operand)
         return self._with_held(attribute.path, [dn.presence(name) for name in self.entries.bound_to(attribute.path)])
 
     def _common(self, node: Compare) -> Candidates:
         if node.attribute is ID and node.op is Op.EQ:
             by_id = self.entries.server.id_filter(str(node.operand))
-            return NONE if by_id is None else Candidates(by_id, True)
+            return NONE if by_id is None else Candidates(by_id)
         if node.attribute is META_CREATED:
-            return self._time(self.entries.server.created, node)
+            return _tested(self._time(self.entries.server.created, node), node)
         if node.attribute is META_LAST_MODIFIED and not self.entries.by_content:
-            return self._time(self.entries.server.modified, node)
+            return _tested(self._time(self.entries.server.modified, node), node)
         if node.attribute is META_VERSION and node.op is Op.EQ and not self.entries.by_content:
-            return Candidates(dn.equality(self.entries.bindings.version, str(node.operand)), False)
-        return ANY
+            return _tested(dn.equality(self.entries.bindings.version, str(node.operand)), node)
+        return _tested(_EVERY, node)
 
-    def _time(self, name: str, node: Compare) -> Candidates:
+    def _time(self, name: str, node: Compare) -> str:
         try:
             instant = datetime.fromisoformat(str(node.operand))
             earlier, later = (_generalized(instant + timedelta(seconds=s)) for s in (-1, 1))
         except (ValueError, OverflowError):
-            return ANY
+            return _EVERY
         bounds = {
             Op.EQ: f"(&({name}>={earlier})({name}<={later}))",
             Op.GT: f"({name}>={earlier})",
@@ -133,16 +138,16 @@ class Compiler:
             Op.LT: f"({name}<={later})",
             Op.LE: f"({name}<={later})",
         }
-        return Candidates(bounds[node.op], False) if node.op in bounds else ANY
+        return bounds.get(node.op, _EVERY)
 
-    def _active(self, node: Compare | Present) -> Candidates:
+    def _active(self, node: Compare | Present) -> str:
         assert self.entries.lock is not None
         if isinstance(node, Present):
-            return ANY
+            return _EVERY
         locked = self.entries.lock.filter()
         return self._with_held(ACTIVE, [dn.none(locked) if node.operand else locked])
 
-    def _reference(self, via: Slot, id: ResourceId | None) -> Candidates:
+    def _reference(self, via: Slot, id: ResourceId | None) -> str:
         name = self.entries.references.get(via)
         if name is None:
             return self._with_held(via, [])
@@ -152,14 +157,11 @@ class Compiler:
         known = self.dn_of(target, id)
         return self._with_held(via, [dn.equality(name, known)] if known is not None else [])
 
-    def _single(self, slot: Slot, op: Op, operand: str) -> Candidates:
+    def _single(self, slot: Slot, op: Op, operand: str) -> str:
         return self._with_held(slot, [self._text(name, op, operand) for name in self.entries.bound_to(slot)])
 
-    def _with_held(self, slot: Slot, filters: list[str]) -> Candidates:
-        parts = [f for f in filters if f != _NO]
-        if self.held is not None:
-            parts.append(dn.equality(self.held, slot))
-        return Candidates(dn.any_of(parts), False) if parts else NONE
+    def _with_held(self, slot: Slot, filters: list[str]) -> str:
+        return _any([*filters, *([dn.equality(self.held, slot)] if self.held is not None else [])])
 
     def _text(self, name: str, op: Op, operand: str) -> str:
         """A superset, among the values that the attribute holds, of those that satisfy a comparison."""
@@ -168,6 +170,8 @@ class Compiler:
         parts = [dn.escape(word) for word in text.words(operand)]
         if rule is not None and not text.fits(rule.syntax, operand.strip() or "-", None):
             return _NO if op in (Op.EQ, Op.CO, Op.SW, Op.EW) and text.storable(operand) else dn.presence(name)
+        if len(operand) >= text.LONGEST and op not in (Op.GT, Op.GE, Op.LT, Op.LE):
+            return _NO
         if not parts or op in (Op.GT, Op.GE, Op.LT, Op.LE):
             return dn.presence(name)
         if op is Op.EQ and (whole or (rule is not None and rule.equality)):
@@ -181,12 +185,13 @@ class Compiler:
     def _some(self, node: Some) -> Candidates:
         attribute = node.attribute
         if attribute.name in self.type.relations:
-            return self._related(node)
+            found = self.related(self.type.name, attribute, node.where)
+            return _tested(_EVERY, node) if found is None else Candidates(found)
         if isinstance(node.where, Constant) and not node.where.value:
             return NONE
         places = self.entries.bindings.lists.get(attribute.path, ())
-        found = [self._in_place(attribute, place, node.where) for place in places]
-        return self._with_held(attribute.path, [f for f in found if f != _NO])
+        found_in = [self._in_place(attribute, place, node.where) for place in places]
+        return _tested(self._with_held(attribute.path, found_in), node)
 
     def _in_place(self, owner: Attribute, place: Place, where: Bound) -> str:
         there = dn.any_of(dn.presence(name) for name in place.parts.values())
@@ -199,9 +204,9 @@ class Compiler:
             case Constant():
                 return _EVERY if where.value else _NO
             case And():
-                return _conjunction([Candidates(self._value(owner, place, i), False) for i in where.items]).filter
+                return _all([self._value(owner, place, item) for item in where.items])
             case Or():
-                return _disjunction([Candidates(self._value(owner, place, i), False) for i in where.items]).filter
+                return _any([self._value(owner, place, item) for item in where.items])
             case Compare() if where.attribute.name == "type" and place.type is not None and where.op is Op.EQ:
                 return _EVERY if str(where.operand) == place.type.lower() else _NO
             case Compare() | Present():
@@ -213,12 +218,6 @@ class Compiler:
                     return self._text(name, where.op, where.operand)
                 return dn.presence(name)
         return _EVERY
-
-    def _related(self, node: Some) -> Candidates:
-        found = self.related(self.type.name, node.attribute, node.where)
-        if found is None:
-            return ANY
-        return NONE if found == _NO else Candidates(found, True)
 
 
 def needs(node: Bound | None, type: ResourceType) -> Needs:
@@ -244,30 +243,44 @@ def _collect(node: Bound | None, type: ResourceType, slots: set[Slot], relations
             slots.add(node.attribute.path)
 
 
+def _tested(superset: str, node: Bound) -> Candidates:
+    return NONE if superset == _NO else Candidates(superset, node)
+
+
 def _conjunction(items: list[Candidates]) -> Candidates:
-    if any(item.nothing for item in items):
-        return NONE
-    exact = all(item.exact for item in items)
-    narrowing = [item.filter for item in items if item.filter != _EVERY]
-    return Candidates(dn.all_of(narrowing) if narrowing else _EVERY, exact)
+    """What the directory tests exactly need not be tested again."""
+    rest = tuple(item.rest for item in items if item.rest is not None)
+    return Candidates(_all([item.filter for item in items]), And(rest) if rest else None)
 
 
-def _disjunction(items: list[Candidates]) -> Candidates:
-    if any(item == ALL for item in items):
+def _disjunction(items: list[Candidates], node: Bound) -> Candidates:
+    some = [item for item in items if not item.nothing]
+    if ALL in some:
         return ALL
-    exact = all(item.exact for item in items)
-    some = [item.filter for item in items if not item.nothing]
-    if _EVERY in some:
-        return Candidates(_EVERY, exact)
-    return Candidates(dn.any_of(some), exact) if some else NONE
+    exact = all(item.exact for item in some)
+    return Candidates(_any([item.filter for item in some]), None if exact else node)
 
 
-def _negation(item: Candidates) -> Candidates:
+def _negation(item: Candidates, node: Bound) -> Candidates:
     if not item.exact:
-        return ANY
+        return Candidates(_EVERY, node)
     if item == ALL:
         return NONE
-    return ALL if item.nothing else Candidates(dn.none(item.filter), True)
+    return ALL if item.nothing else Candidates(dn.none(item.filter))
+
+
+def _all(filters: list[str]) -> str:
+    narrowing = [f for f in filters if f != _EVERY]
+    if _NO in narrowing:
+        return _NO
+    return dn.all_of(narrowing) if narrowing else _EVERY
+
+
+def _any(filters: list[str]) -> str:
+    some = [f for f in filters if f != _NO]
+    if _EVERY in some:
+        return _EVERY
+    return dn.any_of(some) if some else _NO
 
 
 def _generalized(instant: datetime) -> str:

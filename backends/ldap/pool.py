@@ -81,6 +81,20 @@ class Directory:
         self._local = threading.local()
 
     @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The servers, in order of preference."""
+        return tuple(server.address for server in self._servers)
+
+    @property
+    def access(self) -> Access:
+        """How connections are made, and as whom."""
+        return self._access
+
+    def connect(self, address: Address, access: Access) -> Connection:
+        """A connection of its own, which is not shared and not counted; who asks for it closes it."""
+        return self._connect(address, access)
+
+    @property
     def counts(self) -> Counts:
         """All that was done so far. Exact while no session is open in another thread."""
         with self._changed:

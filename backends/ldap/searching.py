@@ -13,7 +13,7 @@ from backends.errors import TooManyCandidates
 from backends.ldap.branch import AT_ONCE, Branch, chunks
 from backends.ldap.drivers.base import Entry
 from backends.ldap.entries import Content
-from backends.ldap.filters import Candidates, Compiler, Needs, needs
+from backends.ldap.filters import ALL, Candidates, Compiler, needs
 from backends.ldap.members import Members
 from backends.ldap.references import References
 
@@ -36,7 +36,7 @@ class Searching:
 
     def search(self, query: Query) -> Page:
         """Exactly the matches in the window, in order, and their total. Raises TooManyCandidates."""
-        found = Candidates("(objectClass=*)", True) if query.filter is None else self._compiler.compile(query.filter)
+        found = ALL if query.filter is None else self._compiler.compile(query.filter)
         if found.nothing:
             return Page(0, ())
         skip, count = max(query.window.start, 1) - 1, max(query.window.count, 0)
@@ -59,7 +59,7 @@ class Searching:
         return Page(total, tuple(self._resources([self._branch.content(e) for e in window], query.want)))
 
     def _tested(self, query: Query, found: Candidates, skip: int, count: int) -> Page:
-        asked = Needs() if found.exact else needs(query.filter, self._branch.type)
+        asked = needs(found.rest, self._branch.type)
         slots = asked.slots | _sort_slots(query.sort)
         everything = slots | query.want
         views: list[View] = []
@@ -67,7 +67,7 @@ class Searching:
             views.extend(
                 view
                 for view in self._views(chunk, everything, asked.relations)
-                if found.exact or query.filter is None or matches(query.filter, view)
+                if found.rest is None or matches(found.rest, view)
             )
         if query.sort is not None:
             views = _ordered(views, query.sort)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import unicodedata
 
 from app.scim.fold import fold
@@ -19,7 +20,8 @@ _TELEPHONE = "1.3.6.1.4.1.1466.115.121.1.50"
 _FACSIMILE = "1.3.6.1.4.1.1466.115.121.1.22"
 _PRINTABLE_TEXT = re.compile(r"[A-Za-z0-9'()+,\-./:=? ]+")
 _WORD_BREAK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LONGEST = 1000
+LONGEST = 1000
+"""A storable text is shorter than that, in characters."""
 
 
 def storable(text: str) -> bool:
@@ -30,9 +32,9 @@ def storable(text: str) -> bool:
             text.isprintable()
             and text == " ".join(text.split(" ")).strip(" ")
             and "  " not in text
-            and 0 < len(text) < _LONGEST
+            and 0 < len(text) < LONGEST
         )
-    if text != text.strip() or "  " in text or not text.isprintable() or not text or len(text) >= _LONGEST:
+    if text != text.strip() or "  " in text or not text.isprintable() or not text or len(text) >= LONGEST:
         return False
     return all(c.isascii() or _is_settled(c) for c in text) and unicodedata.is_normalized("NFC", text)
 
@@ -70,6 +72,12 @@ def distinct(text: str, longest: int | None = None, forbidden: str = "") -> str:
     room = min(longest or 64, 64) - len(digest) - 1
     stem = unicodedata.normalize("NFC", clean)[:room].strip()
     return f"{stem}-{digest}" if stem else digest
+
+
+def apart(text: str, longest: int | None = None, forbidden: str = "") -> str:
+    """A storable text that reminds of this one and that no other entry has."""
+    stem = distinct(text, longest, forbidden)[: min(longest or 64, 64) - 13].strip()
+    return f"{stem}-{secrets.token_hex(6)}"
 
 
 def words(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -126,7 +126,7 @@ class Writer:
         try:
             self._run(partial(_delete, name=content.dn, assertion=assertion))
         except LdapError as error:
-            if error.code == faults.NO_SUCH_OBJECT:
+            if self._explained(error, content.dn).code == faults.NO_SUCH_OBJECT:
                 raise NotFound from error
             put_back()
             if error.code == faults.ASSERTION_FAILED:
@@ -142,9 +142,11 @@ class Writer:
                 raise
 
     def forget(self, entry: Entry, slot: Slot) -> None:
-        """Take a reference out of an entry, with a new version."""
+        """Take a reference out of an entry, with a new version; nothing happens when the entry is gone."""
         content = self._entries.content(entry)
-        self.update(content.id, Change({slot: None}), None)
+        # Who refers to an entry may be deleted at the same moment: that is no fault of this deletion.
+        with suppress(NotFound):
+            self.update(content.id, Change({slot: None}), None)
 
     @property
     def _membership_attribute(self) -> str:
@@ -152,10 +154,19 @@ class Writer:
         return self._membership.attribute
 
     def _attempt(self, id: ResourceId, change: Change, expect: Version | None) -> Stamp:
+        recent = self._branch.recent.take(id, expect) if expect is not None and change.values else None
+        if recent is not None:
+            stamp = self._change(recent, change, expect)
+            if stamp is not None:
+                return stamp
         only_members = not change.values and not (expect and not self._branch.server.assertion)
         content = self._read(id, stamps_only=only_members and not self._entries.by_content)
         if expect is not None and content.stamp.version != expect:
             raise VersionMismatch
+        return self._change(content, change, expect) or content.stamp
+
+    def _change(self, content: Content, change: Change, expect: Version | None) -> Stamp | None:
+        """The stamp after the change of an entry as it was read; None when there is nothing to change in it."""
         values = {slot: value for slot, value in change.values.items() if slot != PASSWORD}
         wanted = self._wanted(content, change)
         written = self._written(content, values) if values else None
@@ -164,9 +175,13 @@ class Writer:
             content = self._change_password(content, password, values)
             written = self._written(content, values, force=True)
         if written is None and wanted.empty:
-            return content.stamp
-        with self._alone(content.dn):
-            return self._write(content, written, wanted, expect)
+            return None
+        try:
+            with self._alone(content.dn):
+                return self._write(content, written, wanted, expect)
+        except LdapError as error:
+            self._refuse_values(error, values, content.id)
+            raise
 
     def _wanted(self, content: Content, change: Change) -> Wanted:
         delta = change.relations.get(RELATION)
@@ -270,10 +285,10 @@ class Writer:
         changes = self._value_changes(content, written, wanted, swap=not asserting and _guards(written, wanted, expect))
         try:
             if changes or not wanted.empty:
-                entry = self._modify(content.dn, changes, wanted, assertion)
+                entry = self._modify(content, changes, wanted, assertion, values=written is not None)
         except _Unasserted:
             changes = self._value_changes(content, written, wanted, swap=True)
-            entry = self._modify(content.dn, changes, wanted, None)
+            entry = self._modify(content, changes, wanted, None, values=written is not None)
         if written is not None and written.rdn is not None:
             entry = self._rename(content, written.rdn, changes)
         if entry is None:
@@ -315,35 +330,39 @@ class Writer:
             raise
         return entry if entry is not None else Entry(dn.child(rdn, dn.split(content.dn)[1]), {})
 
-    def _modify(self, name: str, changes: list[Modification], wanted: Wanted, assertion: str | None) -> Entry | None:
+    def _modify(
+        self, content: Content, changes: Sequence[Modification], wanted: Wanted, assertion: str | None, *, values: bool
+    ) -> Entry | None:
+        """Make the changes, of which some are of values or all guard those of members, and those of members. None when
+        it turns out that there was nothing to do."""
         if wanted.empty or self._membership is None:
-            return self._modified(name, changes, assertion)
+            return self._modified(content.dn, changes, assertion)
         entry: Entry | None = None
-        for attempt in range(_ATTEMPTS):
+        placeholder = False
+        for _ in range(_ATTEMPTS):
             try:
-                for number, piece in enumerate(self._membership.modifications(wanted)):
-                    first = number == 0
-                    entry = self._modified(
-                        name, [*(changes if first else ()), *piece], assertion if first else None, members=True
-                    )
+                for piece in self._membership.modifications(wanted, placeholder=placeholder):
+                    entry = self._modified(content.dn, [*changes, *piece], assertion, members=True)
+                    changes, assertion = (), None
                 return entry
             except LdapError as error:
-                if error.code == faults.OBJECT_CLASS_VIOLATION and self._membership.needs_placeholder:
-                    pieces = list(self._membership.modifications(wanted, placeholder=True))
-                    for number, piece in enumerate(pieces):
-                        entry = self._modified(
-                            name,
-                            [*(changes if number == 0 else ()), *piece],
-                            assertion if number == 0 else None,
-                            members=True,
-                        )
-                    return entry
-                if error.code not in _MEMBER_CODES or attempt == _ATTEMPTS - 1:
+                last = error.code == faults.OBJECT_CLASS_VIOLATION and self._membership.needs_placeholder
+                if last and not placeholder:
+                    placeholder = True
+                    continue
+                if error.code not in _MEMBER_CODES:
                     raise
-            wanted = self._membership.needed(name, wanted)
+            if changes:
+                self._refuse_changed(content)
+            wanted = self._membership.needed(content.dn, wanted)
             if wanted.empty:
-                return self._modified(name, changes, assertion) if changes else entry
-        return entry
+                return self._modified(content.dn, changes, assertion) if changes and values else entry
+        raise Stale
+
+    def _refuse_changed(self, content: Content) -> None:
+        found = self._branch.at(content.dn, self._entries.everything)
+        if found is None or self._entries.content(found).stamp.version != content.stamp.version:
+            raise Stale
 
     def _modified(
         self, name: str, changes: Sequence[Modification], assertion: str | None, *, members: bool = False
@@ -351,9 +370,15 @@ class Writer:
         try:
             entry = self._run(partial(_modify, name=name, changes=changes, assertion=assertion, read=self._read_back))
         except LdapError as error:
-            self._refuse(error, members)
+            self._refuse(self._explained(error, name), members)
             raise
         return entry if entry is not None else Entry(name, {})
+
+    def _explained(self, error: LdapError, name: str) -> LdapError:
+        """The error, or noSuchObject: some servers say of an entry that is gone that it may not be written."""
+        if error.code == faults.NO_ACCESS and self._branch.at(name, ("1.1",)) is None:
+            return LdapError(faults.NO_SUCH_OBJECT, error.message)
+        return error
 
     def _refuse(self, error: LdapError, members: bool) -> None:
         if error.code == faults.ASSERTION_FAILED and _OF_OVERLAY in error.message:
@@ -437,6 +462,18 @@ class Writer:
         return {"userPassword": (password.encode(),)} if self._password is Password.USER_PASSWORD else {}
 
     def _add(self, values: Mapping[Slot, Value], attributes: Native) -> Entry:
+        try:
+            return self._add_below(values, attributes)
+        except LdapError as error:
+            apart = self._set_apart(error, values, attributes)
+            if apart is None:
+                if "password" in error.message.lower() and {"unicodePwd", "userPassword"} & attributes.keys():
+                    raise RejectedValue(PASSWORD, "the directory's password policy refuses it") from error
+                self._refuse_values(error, values, None)
+                raise
+        return self._add_below(values, apart)
+
+    def _add_below(self, values: Mapping[Slot, Value], attributes: Native) -> Entry:
         rdn_attribute = self._branch.bindings.rdn
         rdn = dn.rdn(rdn_attribute, attributes[rdn_attribute.lower()][0].decode())
         parents = self._placement.parents(values)
@@ -445,21 +482,29 @@ class Writer:
             try:
                 entry = self._run(partial(_add, name=name, attributes=attributes, read=self._read_back))
             except LdapError as error:
-                if error.code == faults.NO_SUCH_OBJECT and parent != parents[-1]:
-                    continue
-                self._refuse_entry(error, values)
-                raise
-            return self._complete(entry if entry is not None else Entry(name, {}))
+                if error.code != faults.NO_SUCH_OBJECT or parent == parents[-1]:
+                    raise
+            else:
+                return self._complete(entry if entry is not None else Entry(name, {}))
         raise Unavailable
 
-    def _refuse_entry(self, error: LdapError, values: Mapping[Slot, Value]) -> None:
+    def _set_apart(self, error: LdapError, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
+        """The attributes with derived names that no other entry has; None where that can't help. Raises Duplicate."""
+        if error.code != faults.ALREADY_EXISTS:
+            return None
+        self._refuse_duplicates(values, None)
+        # Somebody else's entry has the name: an account of another branch, or a group that is called as a user is.
+        return self._entries.apart(values, attributes)
+
+    def _refuse_values(self, error: LdapError, values: Mapping[Slot, Value | None], own: ResourceId | None) -> None:
+        """Raise what the refusal of an entry's values means: Duplicate or RejectedValue; return for other errors."""
+        given = {slot: value for slot, value in values.items() if value is not None}
+        if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
+            self._refuse_duplicates(given, own)
         if error.code == faults.ALREADY_EXISTS:
             raise Duplicate(self._named) from error
-        if error.code == faults.CONSTRAINT_VIOLATION:
-            self._refuse_duplicates(values, None)
-        refused = faults.translate(error)
-        if isinstance(refused, RejectedValue):
-            slot = self._blamed(error.message, values)
+        if isinstance(faults.translate(error), RejectedValue):
+            slot = self._blamed(error.message, given)
             raise RejectedValue(slot, "the directory does not accept this value") from error
 
     def _blamed(self, message: str, values: Mapping[Slot, Value]) -> Slot:

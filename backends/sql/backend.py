@@ -86,6 +86,7 @@ class SqlBackend(Backend):
         new_id: Callable[[], str] = new_uuid,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        self.registry = registry
         self._tables = tables.build(registry)
         relations = {link.table.name: link.name for link in self._tables.links.values() if link.stored}
         faults = Faults(self._tables.unique, relations)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from backends.ldap.backend import LdapBackend
+from tests.ldap.store import Beside, opened
 from tests.support.directories import (
     Directory,
     DirectoryServer389,
@@ -84,3 +86,18 @@ def samba(directory_servers: Callable[[str], Directory]) -> SambaAD:
     server = _selected("samba", directory_servers)
     assert isinstance(server, SambaAD)
     return server
+
+
+@pytest.fixture
+def beside(directory: Directory, tree: Tree) -> Iterator[Beside]:
+    """The tree as other programs see it."""
+    connection = directory.connect()
+    yield Beside(directory, tree, connection)
+    connection.unbind()
+
+
+@pytest.fixture
+def backend(directory: Directory, tree: Tree) -> Iterator[LdapBackend]:
+    """A back end on the tree, with the shipped bindings."""
+    with opened(directory, tree) as backend:
+        yield backend

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from uuid import uuid4
 
 from tests.support.directory_389ds import DirectoryServer389
 from tests.support.directory_base import Directory, Tree
@@ -13,11 +14,12 @@ from tests.support.directory_openldap import OpenLDAP
 from tests.support.directory_samba import SambaAD
 from tests.support.directory_tls import Authority, Identity, authority
 
+# The same in each worker of pytest-xdist.
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex
+
 
 def _samba() -> SambaAD:
-    # The workers of pytest-xdist share what takes longest; its directory goes with the last server that uses it.
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    return SambaAD(shared=Path(tempfile.gettempdir(), f"landfall-domain-{run}") if run else None)
+    return SambaAD(shared=Path(tempfile.gettempdir(), f"landfall-domain-{_RUN}"))
 
 
 DIRECTORY_SERVERS: Mapping[str, Callable[[], Directory]] = {

@@ -45,6 +45,13 @@ SETTINGS = {
     # The usual scheme takes 10 ms of a processor for each bind and each new password.
     "passwordStorageScheme": "SSHA512",
 }
+STORAGE = {
+    "nsslapd-cache-autosize": "0",
+    "nsslapd-dbcachesize": "67108864",
+    "nsslapd-import-cache-autosize": "0",
+    "nsslapd-import-cachesize": "16777216",
+    "nsslapd-db-durable-transaction": "off",
+}
 SWITCHED_ON = ("MemberOf Plugin", "referential integrity postoperation", "USN")
 SWITCHED_OFF = ("7-bit check",)
 # What a back end cannot do without, and what is searched for.
@@ -224,7 +231,7 @@ class DirectoryServer389(Directory):
             "db_lib": "bdb",
             "fqdn": "localhost",
             "ds_port": self.port,
-            "ds_user": self.account if self._user is not None else os.environ.get("USER", ""),
+            "ds_user": self._account(),
             "ds_suffix": SUFFIX,
             "rootdn": MANAGER,
             "ds_passwd": _hashed(PASSWORD),
@@ -257,8 +264,8 @@ def _changed(entry: str) -> str:
         entry = re.sub("(?m)^referint-membership-attr: (owner|seeAlso)\n", "", entry + "\n")
         entry += "referint-membership-attr: manager"
     elif entry.startswith("dn: cn=config,cn=ldbm database,"):
-        # Otherwise it takes a tenth of the machine's memory for each instance.
-        entry += "\nnsslapd-cache-autosize: 0\nnsslapd-import-cache-autosize: 0\nnsslapd-import-cachesize: 16777216\nnsslapd-dbcachesize: 67108864\nnsslapd-db-durable-transaction: off"
+        # Otherwise each instance takes a tenth of the machine's memory, and nearly half of it to load entries.
+        entry += "".join(f"\n{name}: {value}" for name, value in STORAGE.items())
     return entry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -79,16 +80,21 @@ class Directory(Server):
         name, secret = (self.admin_dn, self.admin_password) if dn is None else (dn, password)
         tls = ldap3.Tls(validate=ssl.CERT_NONE)
         server = ldap3.Server(self.ldaps_url, tls=tls, get_info=ldap3.NONE, connect_timeout=ANSWER_SECONDS)
-        return ldap3.Connection(
+        connection = ldap3.Connection(
             server,
             name,
             secret,
-            auto_bind=True,
             auto_referrals=False,
             check_names=False,
             raise_exceptions=True,
             receive_timeout=ANSWER_SECONDS,
         )
+        try:
+            connection.bind()
+        except LDAPException:
+            connection.unbind()
+            raise
+        return connection
 
     @contextmanager
     def session(self, dn: str | None = None, password: str | None = None) -> Iterator[ldap3.Connection]:
@@ -148,6 +154,10 @@ class Directory(Server):
         except (OSError, LDAPException):
             return False
         return True
+
+    def _account(self) -> str:
+        """The name of the account that the server runs as."""
+        return pwd.getpwuid(os.getuid() if self._user is None else self._user).pw_name
 
     def _as_administrator(self) -> ldap3.Connection:
         """One connection for all preparations, because to open one takes longer than most of them."""

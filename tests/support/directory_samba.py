@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.support.directory_base import Directory
+import ldap3
+from ldap3.protocol.microsoft import security_descriptor_control
+
+from tests.support.directory_base import Directory, Tree
 from tests.support.directory_tls import Identity
 from tests.support.servers import HOST, ServerMissing, free_port, program
 
@@ -19,6 +21,8 @@ REALM = "EXAMPLE.TEST"
 SUFFIX = "DC=example,DC=test"
 SERVICE = "landfall"
 PASSWORD = "Invented-1"
+# DACL_SECURITY_INFORMATION of [MS-ADTS] section 3.1.1.3.4.1.11
+DACL = 4
 SHIM = Path(__file__).with_name("portshim.c")
 PROVISION = Path(__file__).with_name("samba_provision.py")
 # samba-ad-provision has the schema, and samba-dsdb-modules what reads and writes the data.
@@ -139,10 +143,23 @@ class SambaAD(Directory):
                     shutil.copytree(self._base / part, unfinished / part)
                 unfinished.rename(domain)
 
+    def _prepare(self, connection: ldap3.Connection, tree: Tree) -> None:
+        # Tests set plain passwords, of four characters and more.
+        policy = {"pwdProperties": 0, "minPwdLength": 4, "minPwdAge": 0, "pwdHistoryLength": 0}
+        changes = {name: [(ldap3.MODIFY_REPLACE, [str(value)])] for name, value in policy.items()}
+        connection.modify(self.suffix, changes)
+        # What the service account may do stands in the access lists of the first tree.
+        access = security_descriptor_control(sdflags=DACL)
+        for base, model in ((tree.people, self.people), (tree.groups, self.groups)):
+            connection.search(
+                model, "(objectClass=*)", ldap3.BASE, attributes=["nTSecurityDescriptor"], controls=access
+            )
+            values = connection.response[0]["raw_attributes"]["nTSecurityDescriptor"]
+            connection.modify(base, {"nTSecurityDescriptor": [(ldap3.MODIFY_REPLACE, values)]}, controls=access)
+
     def _provision(self) -> None:
-        account = pwd.getpwuid(os.getuid()).pw_name if self._user is None else self.account
         self._copy(PROVISION, self._base / PROVISION.name)
-        self._run(PYTHON, PROVISION.name, str(self._base), account, REALM, PASSWORD, SERVICE, PASSWORD)
+        self._run(PYTHON, PROVISION.name, str(self._base), self._account(), REALM, PASSWORD, SERVICE, PASSWORD)
 
     def _command(self) -> Sequence[str]:
         configuration = str(self._base / "etc/smb.conf")

@@ -55,3 +55,5 @@ def opened(
         yield backend, lambda: server.empty(tree), measure
     finally:
         backend.close()
+        # What Active Directory keeps unique is so in the whole domain, for the trees of other tests too.
+        server.empty(tree)

@@ -55,7 +55,7 @@ class ReferenceBackend(Backend):
     capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self.registry = registry
         self._lock = threading.RLock()
         self._serial = 0
         self._now = datetime.now(UTC)
@@ -97,11 +97,11 @@ class ReferenceBackend(Backend):
         with self._lock:
             self._refuse_duplicates(kind, None, draft.values)
             for name, ids in draft.relations.items():
-                self._refuse_unknown(self._registry.type(kind).relations[name], ids)
+                self._refuse_unknown(self.registry.type(kind).relations[name], ids)
             stamp = self._stamp()
             id = str(uuid.uuid4())
             resource = Resource(kind, id, stamp.modified, stamp, _copied(draft.values))
-            names = self._registry.type(kind).relations
+            names = self.registry.type(kind).relations
             self._hold(kind, id, resource.values)
             self._entries[kind][id] = _Entry(resource, {name: {} for name in names})
             for name, ids in draft.relations.items():
@@ -113,7 +113,7 @@ class ReferenceBackend(Backend):
             entry = self._entry(kind, id, expect)
             self._refuse_duplicates(kind, id, change.values)
             for name, delta in change.relations.items():
-                self._refuse_unknown(self._registry.type(kind).relations[name], delta.add)
+                self._refuse_unknown(self.registry.type(kind).relations[name], delta.add)
             changed = self._assign(entry, change.values)
             for name, delta in change.relations.items():
                 changed = self._apply(kind, id, name, delta) or changed
@@ -124,7 +124,7 @@ class ReferenceBackend(Backend):
     def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         with self._lock:
             entry = self._entry(kind, id, expect)
-            for name, relation in self._registry.type(kind).relations.items():
+            for name, relation in self.registry.type(kind).relations.items():
                 far = list(entry.relations[name])
                 self._unlink(kind, id, name, far)
                 if not relation.stored:
@@ -135,7 +135,7 @@ class ReferenceBackend(Backend):
             self._forget_lookups(kind, id)
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
-        target = self._registry.type(kind).relations[relation].target
+        target = self.registry.type(kind).relations[relation].target
         with self._lock:
             self.touched += len(ids)
             pairs = [
@@ -171,7 +171,7 @@ class ReferenceBackend(Backend):
     def _unique(self, kind: str, values: Mapping[Slot, Value | None]) -> Iterator[tuple[Slot, Any]]:
         """The comparison form of each value that may be held once."""
         for slot, value in values.items():
-            attribute = self._registry.type(kind).slots[slot]
+            attribute = self.registry.type(kind).slots[slot]
             if value is not None and attribute.uniqueness is not Uniqueness.NONE:
                 yield slot, comparable(attribute, value)
 
@@ -218,19 +218,19 @@ class ReferenceBackend(Backend):
         return bool(gone or new)
 
     def _link(self, kind: str, id: ResourceId, name: str, far: Iterable[ResourceId]) -> None:
-        relation = self._registry.type(kind).relations[name]
+        relation = self.registry.type(kind).relations[name]
         for other in far:
             self._entries[kind][id].relations[name][other] = None
             self._entries[relation.target][other].relations[relation.inverse][id] = None
 
     def _unlink(self, kind: str, id: ResourceId, name: str, far: Iterable[ResourceId]) -> None:
-        relation = self._registry.type(kind).relations[name]
+        relation = self.registry.type(kind).relations[name]
         for other in far:
             self._entries[kind][id].relations[name].pop(other, None)
             self._entries[relation.target][other].relations[relation.inverse].pop(id, None)
 
     def _forget_lookups(self, kind: str, id: ResourceId) -> None:
-        for holder in self._registry.types:
+        for holder in self.registry.types:
             vias = {lookup.via for lookup in holder.lookups.values() if lookup.kind == kind}
             for entry in self._entries[holder.name].values():
                 gone = {via: None for via in vias if entry.resource.values.get(via) == id}
@@ -238,7 +238,7 @@ class ReferenceBackend(Backend):
                     entry.resource = replace(entry.resource, stamp=self._stamp())
 
     def _derived(self, resource: Resource) -> Iterator[tuple[Slot, Value]]:
-        for slot, lookup in self._registry.type(resource.kind).lookups.items():
+        for slot, lookup in self.registry.type(resource.kind).lookups.items():
             far = self._entries[lookup.kind].get(resource.values.get(lookup.via, ""))
             if far is not None:
                 value = far.resource.id if lookup.source == "id" else far.resource.values.get(lookup.source)
@@ -255,7 +255,7 @@ class ReferenceBackend(Backend):
     def _view(self, entry: _Entry) -> View:
         resource = entry.resource
         values = {**resource.values, **dict(self._derived(resource))}
-        relations = self._registry.type(resource.kind).relations
+        relations = self.registry.type(resource.kind).relations
         return View(
             replace(resource, values=values),
             {

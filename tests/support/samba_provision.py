@@ -3,7 +3,7 @@
 usage: python3 samba_provision.py DIRECTORY ACCOUNT REALM ADMINISTRATOR-PASSWORD SERVICE-NAME SERVICE-PASSWORD
 
 Afterwards the domain has the units people, groups and trees, and a service account that may create users below
-people, groups below groups and both below trees, change and delete those, and reads what each account may read.
+people and groups below groups, change and delete those, and reads what each account may read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from samba.sd_utils import SDUtils  # type: ignore[import-not-found]
 # schemaIDGUID of the classes
 USER = "bf967aba-0de6-11d0-a285-00aa003049e2"
 GROUP = "bf967a9c-0de6-11d0-a285-00aa003049e2"
-UNITS = {"people": (USER,), "groups": (GROUP,), "trees": (USER, GROUP)}
+UNITS = {"people": USER, "groups": GROUP, "trees": None}
 
 
 def main(directory: str, account: str, realm: str, admin_password: str, service: str, password: str) -> None:
@@ -55,12 +55,12 @@ def main(directory: str, account: str, realm: str, admin_password: str, service:
     database.setexpiry(f"(sAMAccountName={service})", 0, no_expiry_req=True)
     descriptors = SDUtils(database)
     sid = descriptors.get_object_sid(f"CN={service},CN=Users,{database.domain_dn()}")
-    for unit, classes in UNITS.items():
+    for unit, guid in UNITS.items():
         dn = f"OU={unit},{database.domain_dn()}"
         database.add({"dn": dn, "objectClass": "organizationalUnit"})
-        # Create and delete such entries below the unit, and all rights on those; none on the unit.
-        rights = (f"(OA;CI;CCDC;{guid};;{sid})(OA;CIIO;GA;;{guid};{sid})" for guid in classes)
-        descriptors.dacl_add_ace(dn, "".join(rights))
+        if guid:
+            # Create and delete such entries below the unit, and all rights on those; none on the unit.
+            descriptors.dacl_add_ace(dn, f"(OA;CI;CCDC;{guid};;{sid})(OA;CIIO;GA;;{guid};{sid})")
 
 
 if __name__ == "__main__":

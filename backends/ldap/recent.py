@@ -1,0 +1,40 @@
+"""What was read a moment ago: a client's change follows a read of the same resource, which need not be made twice."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+from app.scim.query import ResourceId, Version
+from backends.ldap.entries import Content
+
+_KEPT = 1000
+_SECONDS = 2.0
+
+
+class Recent:
+    """The contents that were read last, by id. Only a write that fails when the entry has changed since may rely on
+    one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._contents: OrderedDict[ResourceId, tuple[float, Content]] = OrderedDict()
+
+    def remember(self, content: Content) -> None:
+        """Keep the content of an entry that was read whole."""
+        with self._lock:
+            self._contents[content.id] = (self._clock(), content)
+            self._contents.move_to_end(content.id)
+            if len(self._contents) > _KEPT:
+                self._contents.popitem(last=False)
+
+    def take(self, id: ResourceId, version: Version) -> Content | None:
+        """The content in that version, if it was read a moment ago; it is given once."""
+        with self._lock:
+            at, content = self._contents.pop(id, (0.0, None))
+        if content is None or content.stamp.version != version or self._clock() - at > _SECONDS:
+            return None
+        return content
