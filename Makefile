@@ -10,15 +10,18 @@ RUN := .venv/installed-run
 TEST := .venv/installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench lint format clean servers
+.PHONY: help run run-ldap demo test bench lint format clean servers
 export BACKENDS
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
 run: $(RUN) ## start the service; LANDFALL_BIND, LANDFALL_HOME and LANDFALL_CONFIG are honoured
 	@exec $(BIN)/landfall serve
+
+run-ldap: $(RUN) ## the same on a private OpenLDAP with sample people in it, which is started and stopped with it
+	@exec deploy/run-ldap.sh
 
 demo: $(RUN) ## replay an identity provider's requests against the running service
 	@exec $(BIN)/landfall demo

@@ -1,14 +1,15 @@
 #!/bin/sh
-# Install the database servers that the tests start, and leave the machine's own services as they are.
+# Install the databases and directory servers that the tests start, and leave the machine's own services as they are.
 #
-# usage: deploy/install-test-servers.sh [KIND...]      KIND: sqlite, postgresql, mariadb (default: all)
+# usage: deploy/install-test-servers.sh [KIND...]      KIND: sqlite, postgresql, mariadb, openldap, 389ds, samba
+#                                              (default: all); or slapd, for deploy/run-ldap.sh
 #
 # Nothing happens where the programs are there already. Otherwise Debian's packages are installed, as root or by a sudo
 # that asks for no password; meanwhile a policy-rc.d keeps the packages from starting a service. Where neither is
 # possible, the missing packages are named and the exit status is 1.
 set -eu
 
-kinds=$(echo "${*:-postgresql mariadb}" | tr ',' ' ')
+kinds=$(echo "${*:-postgresql mariadb openldap 389ds samba}" | tr ',' ' ')
 packages=
 for kind in $kinds; do
     case $kind in
@@ -21,8 +22,30 @@ for kind in $kinds; do
         PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null && command -v mariadb-install-db >/dev/null ||
             packages="$packages mariadb-server-core mariadb-client-core"
         ;;
+    openldap)
+        # python-ldap has no wheels: the others are there to compile it.
+        PATH=$PATH:/usr/sbin command -v slapd >/dev/null && command -v gcc >/dev/null &&
+            [ -e /usr/include/ldap.h ] && [ -e /usr/include/sasl/sasl.h ] &&
+            ls /usr/include/python3*/Python.h >/dev/null 2>&1 ||
+            packages="$packages slapd ldap-utils gcc libc6-dev libldap-dev libsasl2-dev python3-dev"
+        ;;
+    slapd)
+        # What deploy/run-ldap.sh needs.
+        PATH=$PATH:/usr/sbin command -v slapd >/dev/null && command -v ldapsearch >/dev/null ||
+            packages="$packages slapd ldap-utils"
+        ;;
+    389ds)
+        PATH=$PATH:/usr/sbin command -v ns-slapd >/dev/null && command -v certutil >/dev/null ||
+            packages="$packages 389-ds-base libnss3-tools"
+        ;;
+    samba)
+        PATH=$PATH:/usr/sbin command -v samba >/dev/null && command -v gcc >/dev/null &&
+            [ -d /usr/share/samba/setup/ad-schema ] && [ -d /usr/lib/python3/dist-packages/samba/provision ] &&
+            ls /usr/lib/*/samba/ldb/samba_dsdb.so >/dev/null 2>&1 ||
+            packages="$packages samba samba-ad-dc samba-ad-provision samba-dsdb-modules python3-samba gcc libc6-dev"
+        ;;
     *)
-        echo "$0: $kind is not one of sqlite, postgresql, mariadb" >&2
+        echo "$0: $kind is not one of sqlite, postgresql, mariadb, openldap, 389ds, samba" >&2
         exit 2
         ;;
     esac
@@ -40,12 +63,12 @@ else
 fi
 if [ "$root" = unavailable ]; then
     cat >&2 <<MESSAGE
-The tests need database servers that are not installed, and this user may not install them. As root:
+Servers are needed that are not installed, and this user may not install them. As root:
 
     apt-get install$packages
 
-or test less: make test BACKENDS=sqlite
 MESSAGE
+    [ "$kinds" = slapd ] || echo "or test less: make test BACKENDS=sqlite" >&2
     exit 1
 fi
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import click
@@ -13,56 +12,69 @@ import click
 from app.cli.operator import Operator, pass_operator, reason
 from app.cli.output import json_option, show_json, show_table
 from app.control import ControlStore, ControlUnavailable
+from backends.base import Finding, State
 from backends.errors import StoreError
 from config.errors import ConfigError
 from config.settings import Settings
 from config.sql_url import without_password
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, how it is (`ok`, `warning` or `fault`) and what to do about it."""
-
-    subject: str
-    state: str
-    message: str
-
-
 @click.command()
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Prove in a directory what can't be read there: make a user and a group, change them, lock the user, sign in "
+    "as the user, and remove both.",
+)
 @json_option
 @pass_operator
-def check(operator: Operator, as_json: bool) -> None:
+def check(operator: Operator, write: bool, as_json: bool) -> None:
     """Check the configuration, the control store and the back end. Status 1 when something must be mended."""
-    findings = list(_findings(operator))
+    findings = list(_findings(operator, write=write))
     if as_json:
-        show_json([{"subject": f.subject, "state": f.state, "message": f.message} for f in findings])
+        show_json([{"subject": f.what, "state": f.state, "message": f.text, "mend": f.mend} for f in findings])
     else:
-        show_table(("what", "state", "finding"), ((f.subject, f.state, f.message) for f in findings), empty="")
-    if any(finding.state == "fault" for finding in findings):
+        _show(findings)
+    if any(finding.state is State.FAULT for finding in findings):
         raise SystemExit(1)
 
 
-def _findings(operator: Operator) -> Iterator[Finding]:
+def _show(findings: Sequence[Finding]) -> None:
+    """The table, and below it what to do: in lines that are never broken or indented, so that they can be copied."""
+    show_table(("what", "state", "finding"), ((f.what, f.state, f.text) for f in findings), empty="")
+    shown: set[str] = set()
+    for finding in findings:
+        if finding.mend and finding.mend not in shown:
+            shown.add(finding.mend)
+            click.echo(f"\nTo mend {finding.what}:\n{finding.mend}")
+
+
+def _findings(operator: Operator, *, write: bool) -> Iterator[Finding]:
     try:
         settings = operator.settings
     except ConfigError as error:
-        yield from (Finding(fault.key, "fault", fault.message) for fault in error.faults)
+        yield from _faults(error)
         return
-    yield Finding("configuration", "ok", f"home is {settings.home.absolute()}, listening on {settings.bind}")
+    where = f"home is {settings.home.absolute()}, listening on {settings.bind}"
+    yield Finding("configuration", State.OK, where)
     yield _transport(settings)
     yield _control(settings)
-    yield from _backend(operator)
+    yield from _backend(operator, write=write)
+
+
+def _faults(error: ConfigError) -> Iterator[Finding]:
+    return (Finding(fault.key, State.FAULT, fault.message) for fault in error.faults)
 
 
 def _transport(settings: Settings) -> Finding:
     url = urlsplit(settings.issuer)
     if url.scheme == "https":
-        return Finding("public_url", "ok", f"{settings.issuer}; plain HTTP is refused except from this machine")
+        return Finding("public_url", State.OK, f"{settings.issuer}; plain HTTP is refused except from this machine")
     if _is_loopback(url.hostname or ""):
-        return Finding("public_url", "ok", f"{settings.issuer}: for this machine only")
+        return Finding("public_url", State.OK, f"{settings.issuer}: for this machine only")
     return Finding(
         "public_url",
-        "warning",
+        State.WARNING,
         f"{settings.issuer} sends tokens in the clear: put a TLS proxy in front and name its https URL here",
     )
 
@@ -80,20 +92,27 @@ def _control(settings: Settings) -> Finding:
         with closing(ControlStore(url)) as store:
             store.check()
             if not store.signing_keys():
-                return Finding("control", "warning", "there is no signing key yet: the service makes one")
+                return Finding("control", State.WARNING, "there is no signing key yet: the service makes one")
     except ControlUnavailable as error:
         message = f"{without_password(url)}: {reason(error)}; if it is new, run `landfall db upgrade`"
-        return Finding("control", "fault", message)
-    return Finding("control", "ok", without_password(url))
+        return Finding("control", State.FAULT, message)
+    return Finding("control", State.OK, without_password(url))
 
 
-def _backend(operator: Operator) -> Iterator[Finding]:
+def _backend(operator: Operator, *, write: bool) -> Iterator[Finding]:
+    """What the back end says of itself; what its `check` says only where that would not repeat a fault."""
     try:
         with operator.backend() as backend:
+            faulty = False
+            for finding in backend.findings(write=write):
+                faulty = faulty or finding.state is State.FAULT
+                yield finding
+            if faulty:
+                return
             backend.check()
     except ConfigError as error:
-        yield from (Finding(fault.key, "fault", fault.message) for fault in error.faults)
+        yield from _faults(error)
     except StoreError as error:
-        yield Finding("backend", "fault", reason(error))
+        yield Finding("backend", State.FAULT, reason(error))
     else:
-        yield Finding("backend", "ok", operator.settings.backend)
+        yield Finding("backend", State.OK, operator.settings.backend)

@@ -11,11 +11,13 @@ from threading import Lock
 from app.scim.filter.nodes import Bound
 from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version, Window
 from app.scim.registry import Registry
-from backends.base import Backend, Capability
+from backends.base import Backend, Capability, Finding
+from backends.errors import StoreError
 from backends.ldap import dn
 from backends.ldap.bindings_check import check_against_subschema
 from backends.ldap.branch import Branch
-from backends.ldap.drivers.base import Connection, Modification, Operation, Scope, Search
+from backends.ldap.checking import examine, reach, unusable
+from backends.ldap.drivers.base import Connection, ConnectionLost, LdapError, Modification, Operation, Scope, Search
 from backends.ldap.entries import Content
 from backends.ldap.faults import translated
 from backends.ldap.filters import Compiler
@@ -83,6 +85,19 @@ class LdapBackend(Backend):
                     found.append(self.bindings.fault((table, "base"), message))
         if found:
             raise ConfigError(found)
+
+    def findings(self, *, write: bool) -> Iterator[Finding]:
+        usable = False
+        for finding, signed_in in reach(self.directory, self.bindings):
+            usable = usable or signed_in
+            yield finding
+        if not usable:
+            return
+        try:
+            branches = self._opened().branches
+            yield from examine(self, self.directory, self.bindings, branches, self._page_size, write=write)
+        except (StoreError, LdapError, ConnectionLost) as error:
+            yield unusable(error)
 
     def close(self) -> None:
         self.directory.close()

@@ -41,7 +41,7 @@ def connections(directory: Directory, kind: Kind) -> Iterator[tuple[Finding, boo
     for address in directory.addresses:
         finding, signed_in = _tls(directory, address, several), False
         if finding is None and refused:
-            finding = Finding(_what(address), State.OK, "TLS is verified; no sign-in tried, for another server refused it")
+            finding = Finding(_what(address), State.OK, "TLS is verified; no sign-in tried after the refusal above")
         elif finding is None:
             finding = _bind(directory, address, kind)
             signed_in = finding.state is not State.FAULT
@@ -64,11 +64,15 @@ def _tls(directory: Directory, address: Address, several: bool) -> Finding | Non
     except ConnectionLost as lost:
         text = f"can't be reached: {_without(address, str(lost))}"
         mend = (
-            "See whether the server runs, listens on this port and is let through by firewalls; then whether its name
-            and " f"port in ldap.servers are right:\nopenssl s_client -connect {address.host}:{address.port} </dev/null"
-            ) # With another server the service goes on, for the time being. return Finding(_what(address),
-            State.WARNING if several else State.FAULT, text, mend) except LdapError: # Signing in without a name is not
-            allowed, as it should be. return None return None
+            "See whether the server runs, listens on this port and is let through by firewalls; then whether its name "
+            f"and port in ldap.servers are right:\nopenssl s_client -connect {address.host}:{address.port} </dev/null"
+        )
+        # With another server the service goes on, for the time being.
+        return Finding(_what(address), State.WARNING if several else State.FAULT, text, mend)
+    except LdapError:
+        # Signing in without a name is not allowed, as it should be.
+        return None
+    return None
 
 
 def _tls_reason(address: Address, said: str, ca_file: str | None) -> tuple[str, str]:
@@ -80,18 +84,31 @@ def _tls_reason(address: Address, said: str, ca_file: str | None) -> tuple[str, 
     trusted = f"ldap.ca_file ({ca_file})" if ca_file else "the authorities that this system trusts"
     lower = said.lower()
     if "mismatch" in lower or "doesn't match" in lower:
+        mend = (
+            "Write the server's name in ldap.servers as its certificate has it, or give the server a certificate for "
+            f"this name. The names are shown by:\n{look}"
+        )
+        return f"the certificate is for another host than {address.host}", mend
+    if "expired" in lower or "not yet valid" in lower:
         return (
-            f"the certificate is for another host than {address.host}",
-            "Write the server's name in ldap.servers as its certificate has it, or give the server a certificate for
-            this " f"name. The names are shown by:\n{look}", ) if "expired" in lower or "not yet valid" in lower: return
-            "the certificate is not valid at this time", f"Renew it, or set the clock. The dates are shown by:\n{look}"
-            if "certificate verify failed" in lower or "self-signed" in lower or "unable to get" in lower: return (
-            f"the certificate is signed by an authority that is not in {trusted}", "Put the certificate of the authority
-            that signed it, in PEM, into a file and name that in ldap.ca_file. The " f"issuer is shown by:\n{look}", )
-            if address.tls is Tls.START_TLS: return ( f"the server does not start TLS: {_without(address, said)}",
-            f"Give the server a certificate and key, or use ldaps:// in ldap.servers. See:\n{look}", ) return ( f"TLS
-            can't be agreed on: {_without(address, said)}", f"See whether this port speaks TLS from the start (ldaps,
-            usually 636) and the version of TLS is 1.2 or later:\n{look}", )
+            "the certificate is not valid at this time",
+            f"Renew it, or set the clock. The dates are shown by:\n{look}",
+        )
+    if "certificate verify failed" in lower or "self-signed" in lower or "unable to get" in lower:
+        mend = (
+            "Put the certificate of the authority that signed it, in PEM, into a file and name that in ldap.ca_file. "
+            f"The issuer is shown by:\n{look}"
+        )
+        return f"the certificate is signed by an authority that is not in {trusted}", mend
+    if address.tls is Tls.START_TLS:
+        return (
+            f"the server does not start TLS: {_without(address, said)}",
+            f"Give the server a certificate and key, or use ldaps:// in ldap.servers. See:\n{look}",
+        )
+    return (
+        f"TLS can't be agreed on: {_without(address, said)}",
+        f"See whether this port speaks TLS from the start (usually 636), and its version is 1.2 or later:\n{look}",
+    )
 
 
 def _bind(directory: Directory, address: Address, kind: Kind) -> Finding:
@@ -128,7 +145,7 @@ def _bind_reason(error: LdapError, address: Address, bind_dn: str, kind: Kind) -
     why = why or "the password is wrong, the account is locked, or there is no such account"
     return (
         f"the sign-in of {bind_dn} is refused: {why}",
-        f"Set {_NEEDS_PASSWORD}. Try the password, and give a new one if need be:\n{_try_password(address, bind_dn, kind)}",
+        f"Set {_NEEDS_PASSWORD}. Try the password, or give a new one:\n{_try_password(address, bind_dn, kind)}",
     )
 
 

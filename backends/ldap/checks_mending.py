@@ -75,9 +75,11 @@ class Mending:
             return self._overlay("refint", "olcRefintConfig", f"olcRefintAttribute: {member} manager")
         if self.kind is Kind.DS389:
             return (
-                f"dsconf INSTANCE plugin referential-integrity set --update-delay 0 --membership-attr {member}
-                manager\n" "dsconf INSTANCE plugin referential-integrity enable\ndsctl INSTANCE restart" ) return f"Bind
-                groups.member to member, the attribute that Active Directory links; it is {member} now."
+                "dsconf INSTANCE plugin referential-integrity set --update-delay 0 "
+                f"--membership-attr {member} manager\n"
+                "dsconf INSTANCE plugin referential-integrity enable\ndsctl INSTANCE restart"
+            )
+        return f"Bind groups.member to member, the attribute that Active Directory links; it is {member} now."
 
     def member_of(self) -> str:
         """Bindings that claim an attribute which the server does not keep."""
@@ -105,12 +107,15 @@ class Mending:
             lines = "\n".join(f"olcAccess: {{{number}}}{rule}" for number, rule in enumerate(rules))
             return self._modify(f"add: olcAccess\n{lines}")
         if self.kind is Kind.DS389:
-            return "\n\n".join(
-                (
-                    "ldapmodify -x -H ldaps://SERVER -D 'cn=Directory Manager' -W <<'END'",
-                    *(self._ds_rights(base) for base in dict.fromkeys((users, groups))),
-                )
-            ).replace("<<'END'\n\n", "<<'END'\n") + "\nEND"
+            return (
+                "\n\n".join(
+                    (
+                        "ldapmodify -x -H ldaps://SERVER -D 'cn=Directory Manager' -W <<'END'",
+                        *(self._ds_rights(base) for base in dict.fromkeys((users, groups))),
+                    )
+                ).replace("<<'END'\n\n", "<<'END'\n")
+                + "\nEND"
+            )
         return "\n".join(
             (
                 "With dsacls (Microsoft); ACCOUNT is DOMAIN\\NAME of the service account:",
@@ -152,9 +157,10 @@ class Mending:
         if self.kind is Kind.DS389:
             return (
                 "As root on the server:\n"
-                "cp deploy/ldap/98landfall.ldif /etc/dirsrv/slapd-INSTANCE/schema/\ndsconf INSTANCE schema reload
-                --wait" ) return "Bind record and held to attributes of your schema, such as desktopProfile and
-                extensionName."
+                "cp deploy/ldap/98landfall.ldif /etc/dirsrv/slapd-INSTANCE/schema/\n"
+                "dsconf INSTANCE schema reload --wait"
+            )
+        return "Bind record and held to attributes of your schema, such as desktopProfile and extensionName."
 
     def limits(self) -> str:
         """What lets the service account read more entries than others."""
@@ -185,8 +191,9 @@ class Mending:
                 "dn: olcDatabase={-1}frontend,cn=config\nchangetype: modify\nadd: olcSortVals\n"
                 f"olcSortVals: {self.bindings.groups.member}"
             )
-            + "\nIt must be there before the groups are: else dump the data with slapcat first, stop slapd, and load it
-            " "again with slapadd." )
+            + "\nIt must be there before the groups are: else dump the data with slapcat first, stop slapd, and "
+            "load it again with slapadd."
+        )
 
     def hashing(self) -> str:
         """No passwords in the clear."""
@@ -197,21 +204,20 @@ class Mending:
         if self.kind is not Kind.OPENLDAP:
             return ""
         suffix = (policy or "cn=default,ou=policies,dc=example,dc=org").partition(",")[2]
-        parts = []
         if policy is None:
             parts = [
-                "1. A policy that locks, in the directory (choose the DN; as its administrator):\n"
-                "ldapadd -x -H ldaps://SERVER -D 'the DN of your administrator' -W <<'END'\n"
-                f"dn: cn=default,{suffix}\nobjectClass: applicationProcess\nobjectClass: pwdPolicy\ncn: default\n"
-                "pwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: 5\npwdLockoutDuration: 900\nEND\n"
-                "2. The overlay, with that policy for everyone:\n"
-                + self._overlay("ppolicy", "olcPPolicyConfig", f"olcPPolicyDefault: cn=default,{suffix}")
+                "1. A policy that locks, in the directory (choose the DN; as its administrator):",
+                "ldapadd -x -H ldaps://SERVER -D 'the DN of your administrator' -W <<'END'",
+                f"dn: cn=default,{suffix}\nobjectClass: applicationProcess\nobjectClass: pwdPolicy\ncn: default",
+                "pwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: 5\npwdLockoutDuration: 900\nEND",
+                "2. The overlay, with that policy for everyone:",
+                self._overlay("ppolicy", "olcPPolicyConfig", f"olcPPolicyDefault: cn=default,{suffix}"),
             ]
         else:
             parts = [
-                "Let the policy lock:\n"
-                "ldapmodify -x -H ldaps://SERVER -D 'the DN of your administrator' -W <<'END'\n"
-                f"dn: {policy}\nchangetype: modify\nreplace: pwdLockout\npwdLockout: TRUE\nEND"
+                "Let the policy lock:",
+                "ldapmodify -x -H ldaps://SERVER -D 'the DN of your administrator' -W <<'END'",
+                f"dn: {policy}\nchangetype: modify\nreplace: pwdLockout\npwdLockout: TRUE\nEND",
             ]
         if self.bindings.users.lock is Lock.PPOLICY and policy is not None:
             parts.append('Or set lock = "pwdEndTime" in the bindings file, which needs no pwdLockout.')

@@ -27,7 +27,8 @@ def server(site: Site) -> Iterator[Finding]:
     kind = _kind(site)
     if kind is not None and kind is not site.kind:
         text = f'the server is {_NAMES[kind]}, and the bindings are for "{site.kind}"'
-        yield Finding("kind", State.FAULT, text, f'Start from the shipped bindings "{kind}": ids and locks are different.')
+        mend = f'Start from the shipped bindings "{kind}": ids and locks are different.'
+        yield Finding("kind", State.FAULT, text, mend)
         return
     wanted = [PAGING]
     server = site.users.server
@@ -74,7 +75,8 @@ def _below(site: Site, what: str, branch: Branch) -> Iterator[Finding]:
         yield _refused(site, what, branch, error)
         return
     if not sample:
-        text = f"the account sees no entry below {branch.bindings.base} that satisfies {what}.filter: fine while there is none"
+        base = branch.bindings.base
+        text = f"the account sees no entry below {base} that satisfies {what}.filter: fine while there is none"
         yield Finding(what, State.OK, text)
         return
     blind = sorted(_blind(branch, sample))
@@ -123,11 +125,13 @@ def _limits(site: Site, what: str) -> Iterator[Finding]:
         name = site.directory.access.bind_dn
         own = site.seen(name, Scope.BASE, "(objectClass=*)", ("nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit"))
         if own and all(own[0].first(limit) == b"-1" for limit in ("nssizelimit", "nslookthroughlimit")):
-            yield Finding("limits", State.OK, "nsSizeLimit and nsLookThroughLimit of the account lift the limits of searches")
+            yield Finding(
+                "limits", State.OK, "the account has no limits of searches (nsSizeLimit and the others are -1)"
+            )
             return
     text = "no limit of searches is lifted for the account: with more entries the server may stop before the end"
     if site.kind is Kind.OPENLDAP and site.setup.limited is None:
-        text = "olcLimits can't be read: with more entries the server may stop before the end of a search (500 by default)"
+        text = "olcLimits can't be read: without them the server stops a search after 500 entries"
     yield Finding("limits", State.WARNING, text, site.mending.limits())
 
 
@@ -166,7 +170,7 @@ def page(site: Site, size: int) -> Iterator[Finding]:
     if most is None:
         return
     if size > most:
-        text = f"the server gives {most} entries on a page, and {size} are asked for: it takes more requests, nothing else"
+        text = f"the server gives {most} entries on a page, and {size} are asked for: that takes more requests"
         yield Finding("page size", State.OK, text)
     else:
         yield Finding("page size", State.OK, f"{size} entries are asked for at a time, and the server gives {most}")
@@ -217,8 +221,10 @@ def not_referential(site: Site, *, renamed: bool) -> Finding:
         text = f"{member} of groups keeps the old DN when a user is renamed: whose userName changes is in no group then"
         return Finding("referential integrity", State.FAULT, text, site.mending.referential())
     text = (
-        f"{member} of groups keeps the DN of a user who is deleted by another program: someone who gets this DN later is
-        " "in those groups" ) return Finding("referential integrity", State.WARNING, text, site.mending.referential())
+        f"{member} of groups keeps the DN of a user who is deleted by another program: someone who gets this DN later "
+        "is in those groups"
+    )
+    return Finding("referential integrity", State.WARNING, text, site.mending.referential())
 
 
 def member_of(site: Site) -> Iterator[Finding]:
@@ -273,7 +279,7 @@ def sorted_members(site: Site) -> Iterator[Finding]:
         return
     member = site.bindings.groups.member
     if site.setup.sorted is None:
-        text = f"it can't be read whether values of {member} are sorted, without which groups of many thousands are slow"
+        text = f"it can't be read whether values of {member} are sorted; else groups of many thousands are slow"
         yield Finding("large groups", State.WARNING, text, site.mending.sorted_members())
     elif member.lower() in site.setup.sorted:
         yield Finding("large groups", State.OK, f"values of {member} are sorted")
@@ -291,7 +297,7 @@ def password(site: Site) -> Iterator[Finding]:
     elif site.setup.hashes:
         yield Finding("password", State.OK, "the password policy overlay hashes what is written to userPassword")
     elif site.setup.hashes is None:
-        text = "it can't be read whether what is written to userPassword is hashed; without olcPPolicyHashCleartext it is not"
+        text = "it can't be read whether userPassword is hashed; without olcPPolicyHashCleartext it is not"
         yield Finding("password", State.WARNING, text, site.mending.hashing())
     else:
         text = "what is written to userPassword is stored in clear text"

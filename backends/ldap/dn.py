@@ -78,8 +78,26 @@ def any_of(filters: Iterable[str]) -> str:
 
 
 def none(filter: str) -> str:
-    """The filter that another does not hold."""
+    """The filter that another does not hold. Negations stand at single items only: 389 Directory Server finds too little
+    with one of several items inside a disjunction."""
+    match filter[1]:
+        case "!":
+            return filter[2:-1]
+        case "|":
+            return all_of(none(item) for item in _items(filter))
+        case "&":
+            return any_of(none(item) for item in _items(filter))
     return f"(!{filter})"
+
+
+def _items(filter: str) -> Iterator[str]:
+    """The filters that a conjunction or a disjunction holds; brackets in values are escaped."""
+    depth, start = 0, 2
+    for at in range(2, len(filter) - 1):
+        depth += (filter[at] == "(") - (filter[at] == ")")
+        if depth == 0:
+            yield filter[start : at + 1]
+            start = at + 1
 
 
 def _split(text: str, separator: str) -> Iterator[str]:

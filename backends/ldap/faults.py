@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from backends.errors import NotFound, Protected, ReadOnly, RejectedValue, StoreError, TooManyCandidates, Unavailable
 from backends.ldap.drivers.base import ConnectionLost, LdapError
 
+OPERATIONS_ERROR = 1
 TIME_LIMIT, SIZE_LIMIT, ADMIN_LIMIT = 3, 4, 11
 COMPARE_FALSE = 5
 REFERRAL = 10

@@ -85,12 +85,14 @@ class Metered(Connection):
         rdn: str,
         *,
         superior: str | None = None,
+        keep_old: bool = False,
         assertion: str | None = None,
         read: Sequence[str] = (),
     ) -> Entry | None:
         """See Connection."""
         self.operations["rename"] += 1
-        return self._read(self._connection.rename(dn, rdn, superior=superior, assertion=assertion, read=read))
+        found = self._connection.rename(dn, rdn, superior=superior, keep_old=keep_old, assertion=assertion, read=read)
+        return self._read(found)
 
     def delete(self, dn: str, *, assertion: str | None = None) -> None:
         """See Connection."""

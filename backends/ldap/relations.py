@@ -71,8 +71,6 @@ def _leaf_on_far_end(where: Compare | Present, owner: Attribute, target: Resourc
         return None
     if isinstance(where, Present):
         return Constant(True) if there is ID else Present(there)
-    if there is ID and where.op is not Op.EQ:
-        return None
     return Compare(there, where.op, where.operand)
 
 

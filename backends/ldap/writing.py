@@ -316,7 +316,7 @@ class Writer:
     def _rename(self, content: Content, rdn: str, changes: Sequence[Modification]) -> Entry:
         """Rename the entry after its other changes were made; they are taken back when that fails."""
         try:
-            entry = self._run(partial(_rename, name=content.dn, rdn=rdn, assertion=None, read=self._read_back))
+            entry = self._renamed(content.dn, rdn)
         except LdapError as error:
             held = content.entry.attributes
             back = {c.attribute: tuple(held.get(c.attribute.lower(), ())) for c in changes}
@@ -329,6 +329,21 @@ class Writer:
                 raise Duplicate(self._named) from error
             raise
         return entry if entry is not None else Entry(dn.child(rdn, dn.split(content.dn)[1]), {})
+
+    def _renamed(self, name: str, rdn: str) -> Entry | None:
+        """Rename the entry. 389 Directory Server fails to take away an old RDN that has escapes in it (operationsError):
+        there the old value is taken away afterwards."""
+        rename = partial(_rename, name=name, rdn=rdn, read=self._read_back)
+        try:
+            return self._run(rename)
+        except LdapError as error:
+            if error.code != faults.OPERATIONS_ERROR or "\\" not in dn.split(name)[0]:
+                raise
+        self._run(partial(rename, keep_old=True))
+        attribute, value = rdn.partition("=")[0], dn.value_of(rdn)
+        change = Modification(Operation.REPLACE, attribute, (value.encode(),))
+        renamed = dn.child(rdn, dn.split(name)[1])
+        return self._run(partial(_modify, name=renamed, changes=(change,), read=self._read_back))
 
     def _modify(
         self, content: Content, changes: Sequence[Modification], wanted: Wanted, assertion: str | None, *, values: bool
@@ -601,8 +616,8 @@ def _modify(
     return connection.modify(name, changes, assertion=assertion, read=read)
 
 
-def _rename(connection: Connection, name: str, rdn: str, assertion: str | None, read: Sequence[str]) -> Entry | None:
-    return connection.rename(name, rdn, assertion=assertion, read=read)
+def _rename(connection: Connection, name: str, rdn: str, read: Sequence[str], keep_old: bool = False) -> Entry | None:
+    return connection.rename(name, rdn, keep_old=keep_old, read=read)
 
 
 def _delete(connection: Connection, name: str, assertion: str | None) -> Entry | None:

@@ -53,8 +53,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 def moment(raw: Any) -> datetime:
-    """The aware instant of what a driver returns for a Moment column: ISO text without a zone, or a datetime."""
-    if isinstance(raw, str):
-        return datetime.fromisoformat(f"{raw}+00:00")
-    found: datetime = raw
+    """The aware instant of what a Moment column gives to a driver or in JSON: a datetime or ISO text, in UTC where it
+    names no zone."""
+    found: datetime = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

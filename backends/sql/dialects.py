@@ -33,10 +33,10 @@ class Dialect:
 
     `begin` starts a transaction that may write. `contains(text, part)` is above 0 where the text has the part,
     `ends(text, length)` are its last characters, `text_of` is the text of a number. `array` makes a JSON array of its
-    arguments, `gathered` one of all that a query finds, as text (of an empty array, or NULL, where it finds nothing);
-    `exact` is a decimal in a form that gives the same number back. `session` are statements for each new connection,
-    `arguments` what the driver is given. `connect` makes the connection, where the driver's own way will not do.
-    `single_writer`: only one transaction at a time can write.
+    arguments, `whole` is an array as text, `gathered` the text of one of all that a query finds (where it finds
+    nothing, of an empty one, or NULL); `exact` is a decimal in a form that gives the same number back. `session` are
+    statements for each new connection, `arguments` what the driver is given. `connect` makes the connection, where the
+    driver's own way will not do. `single_writer`: only one transaction at a time can write.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Dialect:
     ends: Callable[[Any, Any], ColumnElement[str]]
     text_of: Callable[[Any], ColumnElement[str]]
     array: Callable[..., ColumnElement[Any]]
+    whole: Callable[[Any], ColumnElement[str]]
     gathered: Callable[[Any], ColumnElement[str]]
     exact: Callable[[Any], ColumnElement[Any]]
     session: Callable[[Timeouts], tuple[str, ...]]
@@ -81,6 +82,7 @@ _SQLITE = Dialect(
     ends=lambda text, length: func.substr(text, -length),
     text_of=lambda number: cast(number, Text),
     array=func.json_array,
+    whole=lambda array: array,
     gathered=func.json_group_array,
     # In JSON it would have 15 digits.
     exact=lambda number: case((number.is_not(None), func.printf("%!.20g", number))),
@@ -102,11 +104,14 @@ _POSTGRESQL = Dialect(
     text_of=lambda number: collate(cast(number, Text), "C"),
     array=func.json_build_array,
     # The driver would read JSON itself, and slowly.
+    whole=lambda array: cast(array, Text),
     gathered=lambda item: cast(func.json_agg(item), Text),
     exact=lambda number: number,
     session=lambda timeouts: (
         f"SET statement_timeout = {timeouts.statement * 1000}",
         f"SET idle_in_transaction_session_timeout = {timeouts.statement * 2000}",
+        # A plan made while a table was small would be kept when it is not any more.
+        "SET plan_cache_mode = force_custom_plan",
         "SET TimeZone = 'UTC'",
     ),
     arguments=lambda timeouts: {"connect_timeout": timeouts.connect},
@@ -120,6 +125,7 @@ _MARIADB = Dialect(
     ends=func.right,
     text_of=lambda number: collate(cast(number, Text), "utf8mb4_nopad_bin"),
     array=func.json_array,
+    whole=lambda array: array,
     gathered=func.json_arrayagg,
     exact=lambda number: number,
     session=lambda timeouts: (

@@ -38,6 +38,7 @@ class Prepared:
         self._order: list[str] | None = expanded.positiontup
         self._binders = _binders({n: b for n, b in compiled.binds.items() if n not in lengths}, dialect)
         self._lists = dict(lengths)
+        self.reads = isinstance(statement, Select)
         self._types = [c.type for c in statement.selected_columns] if isinstance(statement, Select) else []
         self._dialect = dialect
         self._readers: list[tuple[int, Callable[[Any], Any]]] | None = None
@@ -94,7 +95,8 @@ class Session:
     def execute(self, statement: ClauseElement, parameters: Parameters) -> Outcome:
         """Run a statement once."""
         prepared = self._prepare(statement, parameters)
-        return self._run(prepared.text, prepared.arguments(parameters), prepared)
+        # psycopg makes its description of the columns afresh whenever it is asked whether there are any.
+        return self._run(prepared.text, prepared.arguments(parameters), prepared if prepared.reads else None)
 
     def execute_many(self, statement: ClauseElement, rows: Sequence[Parameters]) -> None:
         """Run a statement once for each row; all have the same names."""
@@ -117,7 +119,7 @@ class Session:
                 cursor.execute(text, arguments)
             for tell in heard.after_cursor_execute:
                 tell(self, cursor, text, arguments, None, many)
-            rows = returning.rows(cursor) if returning is not None and cursor.description is not None else []
+            rows = returning.rows(cursor) if returning is not None else []
             return Outcome(rows, cursor.rowcount)
         except self._prepare.driver_error as error:
             raise self._prepare.reported(error, text, self.connection) from error

@@ -1,13 +1,14 @@
 """The statements that read resources, and what their rows mean.
 
-A resource is one row of one statement, so that what comes back is one moment's truth. The values of all its
-multi-valued slots are one column, a JSON array that the database makes: a row for each would cost several times that.
+A resource is one row of one statement, so that what comes back is one moment's truth. All that is singular is one
+column and the values of the multi-valued slots another, each a JSON array that the database makes: a driver spends
+several times as long on a column, or on a row, for each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -23,11 +24,9 @@ from sqlalchemy import (
     func,
     select,
     true,
-    type_coerce,
 )
-from sqlalchemy.types import NULLTYPE
 
-from app.scim.attributes import Type, Uniqueness
+from app.scim.attributes import Attribute, Type, Uniqueness
 from app.scim.query import Resource, Slot, Sort, Stamp
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.sql.columns import moment
@@ -38,12 +37,10 @@ from backends.sql.tables import Layout, MultiValued, Tables
 
 _POSITION = itemgetter(1)
 _NEVER_NULL = frozenset((ID, META_CREATED, META_LAST_MODIFIED, META_VERSION))
-_FIRST = 4
-"""Place of the first slot: before it come id, version, created and modified."""
-
 _ARGUMENTS = 90
-"""Parts in one JSON array: a function of PostgreSQL takes 100 arguments, one of SQLite 127."""
+"""Columns in one JSON array: a function of PostgreSQL takes 100 arguments, one of SQLite 127."""
 
+_Column = tuple[ColumnElement[Any], Attribute]
 Convert = Callable[[Any], Any]
 
 _CONVERTED: Mapping[Type, Convert] = {Type.BOOLEAN: bool, Type.DECIMAL: float}
@@ -51,54 +48,55 @@ _CONVERTED: Mapping[Type, Convert] = {Type.BOOLEAN: bool, Type.DECIMAL: float}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """The values of one multi-valued slot: for each part its name, its place in what was gathered of a value, and what
-    converts it. The only part of a simple attribute has no name."""
+class Gathered:
+    """Columns gathered in JSON arrays of at most `_ARGUMENTS` each: for each name its place in them together, and what
+    converts it."""
 
-    slot: Slot
     places: tuple[tuple[str, int, Convert | None], ...]
 
-    def value(self, gathered: Sequence[Any]) -> Any:
-        """The value; None when nothing of it is there."""
-        item = {}
+    def values(self, pieces: Sequence[Sequence[Any]]) -> dict[str, Any]:
+        """What is there, by name."""
+        found = {}
+        parts = pieces[0] if len(pieces) == 1 else [*chain.from_iterable(pieces)]
         for name, place, convert in self.places:
-            part = gathered[place]
+            part = parts[place]
             if part is not None:
-                item[name] = part if convert is None else convert(part)
-        return item.get("", item) if item else None
+                found[name] = part if convert is None else convert(part)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """A statement whose rows begin with id, version, created and modified, then the singular `slots` in order; where
-    multi-valued slots are wanted, their values are last. `parts` are by the slot's name in the table."""
+    """A statement whose rows are an array of id, version, created, modified and the pieces of the `singular` slots, and
+    an array of the values of multi-valued slots where some are wanted. `multi` is by a slot's name in the table: the
+    slot and the parts of a value. The only part of a simple value has no name."""
 
     kind: str
     statement: Select[Any]
-    slots: tuple[Slot, ...]
-    parts: Mapping[str, Parts]
+    singular: Gathered
+    multi: Mapping[str, tuple[Slot, Gathered]]
 
     def resources(self, rows: Sequence[Sequence[Any]]) -> list[Resource]:
         """The resources that the rows hold, in their order."""
         return [self._resource(row) for row in rows]
 
     def _resource(self, row: Sequence[Any]) -> Resource:
-        values = {slot: value for slot, value in zip(self.slots, row[_FIRST:], strict=False) if value is not None}
-        if self.parts and row[-1]:
-            self._add(values, orjson.loads(row[-1]))
-        created = moment(row[2])
-        modified = created if row[3] == row[2] else moment(row[3])
-        return Resource(self.kind, row[0], created, Stamp(str(row[1]), modified), values)
+        id, version, made, changed, *pieces = orjson.loads(row[0])
+        values = self.singular.values(pieces) if pieces else {}
+        if self.multi and row[1]:
+            self._add(values, orjson.loads(row[1]))
+        created = moment(made)
+        modified = created if changed == made else moment(changed)
+        return Resource(self.kind, id, created, Stamp(str(version), modified), values)
 
-    def _add(self, values: dict[Slot, Any], gathered: list[list[Any]]) -> None:
-        """Put the values in order behind those of their slots. They are ordered here, since not every database can do
-        it while it gathers."""
-        gathered.sort(key=_POSITION)
-        for attribute, _, *pieces in gathered:
-            parts = self.parts[attribute]
-            value = parts.value(pieces[0] if len(pieces) == 1 else [*chain.from_iterable(pieces)])
-            if value is not None:
-                values.setdefault(parts.slot, []).append(value)
+    def _add(self, values: dict[Slot, Any], found: list[list[Any]]) -> None:
+        """Put each value behind those of its slot. They are ordered here, since not every database can do it while it
+        gathers."""
+        found.sort(key=_POSITION)
+        for attribute, _, *pieces in found:
+            slot, parts = self.multi[attribute]
+            if value := parts.values(pieces):
+                values.setdefault(slot, []).append(value.get("", value))
 
 
 class Queries:
@@ -121,18 +119,16 @@ class Queries:
         return self._reading(want, table, table, self._conditions.condition(where))
 
     def page(self, want: frozenset[Slot], where: Node, sort: Sort | None) -> Reading:
-        """Reads the matches in a window, in order; parameters `skip` and `count`, and those of the filter."""
+        """Reads the matches in a window, in order; parameters `skip` and `count`, and those of the filter. Only ids and
+        keys are sorted: not every database would put off the making of arrays until it knows which rows it needs."""
         table = self._layout.table
-        order = self._order(sort)
-        condition = self._conditions.condition(where)
-        if not self._multi(want):
-            reading = self._reading(want, table, table, condition, [*_directed(order), table.c.id])
-            return replace(reading, statement=_windowed(reading.statement))
-        labelled = [(key.label(f"order_{n}"), descending) for n, (key, descending) in enumerate(order)]
-        chosen = select(table.c.id, *(label for label, _ in labelled)).where(condition)
-        page = _windowed(chosen.order_by(*_directed(order), table.c.id)).subquery("page")
+        order = [(key.label(f"order_{n}"), descending) for n, (key, descending) in enumerate(self._order(sort))]
+        found = select(table.c.id, *(label for label, _ in order)).where(self._conditions.condition(where))
+        window = found.order_by(*_directed(order), table.c.id)
+        window = window.limit(bindparam("count", type_=BigInteger)).offset(bindparam("skip", type_=BigInteger))
+        page = window.subquery("page")
         other = table.alias("resource")
-        keys = _directed([(page.c[label.name], descending) for label, descending in labelled])
+        keys = _directed([(page.c[label.name], descending) for label, descending in order])
         return self._reading(want, other, page.join(other, other.c.id == page.c.id), true(), [*keys, page.c.id])
 
     def count(self, where: Node) -> Select[Any]:
@@ -174,26 +170,32 @@ class Queries:
         where: ColumnElement[bool],
         order: Sequence[ColumnElement[Any]] = (),
     ) -> Reading:
-        chosen: list[ColumnElement[Any]] = [table.c.id, table.c.version, _raw(table.c.created), _raw(table.c.modified)]
-        slots = [slot for slot in self._layout.fields if slot in want]
-        chosen.extend(table.c[self._layout.fields[slot].column.name] for slot in slots)
-        source = self._look_up(want, table, source, chosen, slots)
-        parts: Mapping[str, Parts] = {}
+        slots: dict[Slot, _Column] = {
+            slot: (table.c[field.column.name], field.attribute)
+            for slot, field in self._layout.fields.items()
+            if slot in want
+        }
+        source = self._look_up(want, table, source, slots)
+        singular = Gathered(_places((s, n, attribute) for n, (s, (_, attribute)) in enumerate(slots.items())))
+        whole = self._dialect.array(
+            table.c.id, table.c.version, table.c.created, table.c.modified, *self._pieces(slots.values())
+        )
+        chosen: list[ColumnElement[Any]] = [self._dialect.whole(whole)]
+        multi: Mapping[str, tuple[Slot, Gathered]] = {}
         if self._multi(want):
-            gathered, parts = self._values(want, table)
-            chosen.append(gathered)
-        statement = select(*chosen).select_from(source).where(where).order_by(*order)
-        return Reading(self._layout.type.name, statement, tuple(slots), parts)
+            values, multi = self._values(want, table)
+            chosen.append(values)
+        statement: Select[Any] = select(*chosen).select_from(source).where(where).order_by(*order)
+        return Reading(self._layout.type.name, statement, singular, multi)
 
     def _look_up(
         self,
         want: frozenset[Slot],
         table: FromClause,
         source: FromClause,
-        chosen: list[ColumnElement[Any]],
-        slots: list[Slot],
+        slots: dict[Slot, _Column],
     ) -> FromClause:
-        """Join each resource that wanted slots are looked up in, once, and select those."""
+        """Join each resource that wanted slots are looked up in, once, and add those to the slots."""
         others: dict[tuple[Slot, str], FromClause] = {}
         for slot, lookup in self._layout.type.lookups.items():
             if slot not in want:
@@ -204,12 +206,17 @@ class Queries:
                 others[reached] = target.table.alias(f"looked_up_{len(others)}")
                 via = table.c[self._layout.fields[lookup.via].column.name]
                 source = source.outerjoin(others[reached], others[reached].c.id == via)
-            name = "id" if lookup.source == "id" else target.fields[lookup.source].column.name
-            slots.append(slot)
-            chosen.append(others[reached].c[name])
+            found = others[reached].c
+            if lookup.source == "id":
+                slots[slot] = (found.id, ID)
+            else:
+                field = target.fields[lookup.source]
+                slots[slot] = (found[field.column.name], field.attribute)
         return source
 
-    def _values(self, want: frozenset[Slot], table: FromClause) -> tuple[ColumnElement[str], Mapping[str, Parts]]:
+    def _values(
+        self, want: frozenset[Slot], table: FromClause
+    ) -> tuple[ColumnElement[str], Mapping[str, tuple[Slot, Gathered]]]:
         """The column that holds the wanted values of a resource, and what they are made of there."""
         layout, wanted = self._layout, self._multi(want)
         assert layout.values is not None
@@ -219,33 +226,27 @@ class Queries:
         if len(wanted) < len(layout.multi):
             where = and_(where, values.c.attribute.in_([multi.name for _, multi in wanted]))
         fields = {f.column.name: f for _, multi in wanted for f in multi.fields.values()}
-        columns = [
-            self._dialect.exact(values.c[name]) if field.attribute.type is Type.DECIMAL else values.c[name]
-            for name, field in fields.items()
-        ]
-        array = self._dialect.array
-        pieces = [array(*columns[start : start + _ARGUMENTS]) for start in range(0, len(columns), _ARGUMENTS)]
-        item = array(values.c.attribute, values.c.position, *pieces)
-        places = {name: place for place, name in enumerate(fields)}
-        parts = {multi.name: Parts(slot, _places(multi, places)) for slot, multi in wanted}
-        return select(self._dialect.gathered(item)).where(where).scalar_subquery(), parts
+        pieces = self._pieces((values.c[name], field.attribute) for name, field in fields.items())
+        item = self._dialect.array(values.c.attribute, values.c.position, *pieces)
+        order = {name: place for place, name in enumerate(fields)}
+        multi = {m.name: (slot, Gathered(_places(_parts(m, order)))) for slot, m in wanted}
+        return select(self._dialect.gathered(item)).where(where).scalar_subquery(), multi
+
+    def _pieces(self, columns: Iterable[_Column]) -> list[ColumnElement[Any]]:
+        exact, array = self._dialect.exact, self._dialect.array
+        parts = [exact(column) if a.type is Type.DECIMAL else column for column, a in columns]
+        return [array(*parts[start : start + _ARGUMENTS]) for start in range(0, len(parts), _ARGUMENTS)]
 
 
-def _places(multi: MultiValued, places: Mapping[str, int]) -> tuple[tuple[str, int, Convert | None], ...]:
-    return tuple(
-        ("" if multi.simple else f.attribute.name, places[f.column.name], _CONVERTED.get(f.attribute.type))
-        for f in multi.fields.values()
-    )
+def _parts(multi: MultiValued, order: Mapping[str, int]) -> Iterator[tuple[str, int, Attribute]]:
+    """The parts of a value: name, place, definition."""
+    for field in multi.fields.values():
+        yield "" if multi.simple else field.attribute.name, order[field.column.name], field.attribute
 
 
-def _windowed(statement: Select[Any]) -> Select[Any]:
-    return statement.limit(bindparam("count", type_=BigInteger)).offset(bindparam("skip", type_=BigInteger))
+def _places(parts: Iterable[tuple[str, int, Attribute]]) -> tuple[tuple[str, int, Convert | None], ...]:
+    return tuple((name, place, _CONVERTED.get(attribute.type)) for name, place, attribute in parts)
 
 
 def _directed(order: Sequence[tuple[ColumnElement[Any], bool]]) -> list[ColumnElement[Any]]:
     return [key.desc() if descending else key for key, descending in order]
-
-
-def _raw(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """As the driver returns it: `moment` is called once for each resource, not for each row."""
-    return type_coerce(column, NULLTYPE)

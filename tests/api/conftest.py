@@ -1,10 +1,11 @@
-"""The service over real HTTP. That stores do alike is shown by tests/conformance, so a test of the API runs on one store,
-unless it is marked `every_store`. A worker has one running service for each store that it tests."""
+"""The service over real HTTP. That stores do alike is shown by tests/conformance, so a test of the API runs on one
+store, unless it is marked `every_store`. A worker has one running service for each store that it tests."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,24 @@ from app.scim.registry import Registry
 from backends.base import Backend
 from tests.api.opening import opened
 from tests.api.schemas import api_registry
+from tests.support.directories import DIRECTORY_SERVERS
+from tests.support.directory_base import Directory
 from tests.support.service import Client, Service, running
 from tests.support.stores import ALL, selected
 
 _numbers = itertools.count(1)
 
 
-def _stores(*, every: bool) -> list[str]:
-    """The names of the selected stores, or of the first that promises everything; of the reference where there is none,
-    for the rest of the time it is what the others are compared with."""
-    real = [store for store in selected() if store.name != "reference"]
-    chosen = real if every else [store for store in real if store.capabilities == ALL][:1]
-    return [store.name for store in chosen] or ["reference"]
+def _stores(*, every: bool) -> list[Any]:
+    """The names of the selected stores, or of the first that promises everything and is no directory, whose server
+    takes long to start; of the reference where there is none, for the rest of the time it is what the others are
+    compared with. One worker has everything on one directory."""
+    real = [store.name for store in selected() if store.name != "reference"]
+    if not every:
+        fit = {store.name for store in selected() if store.capabilities == ALL} - DIRECTORY_SERVERS.keys()
+        real = [name for name in real if name in fit][:1]
+    groups = {name: [pytest.mark.xdist_group(f"directory-{name}")] for name in DIRECTORY_SERVERS}
+    return [pytest.param(name, id=name, marks=groups.get(name, [])) for name in real or ["reference"]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,9 +54,14 @@ def registry() -> Registry:
 
 
 @pytest.fixture(scope="session")
-def backend(store_name: str, registry: Registry, new_database: Callable[[str], str]) -> Iterator[Backend]:
+def backend(
+    store_name: str,
+    registry: Registry,
+    new_database: Callable[[str], str],
+    directory_servers: Callable[[str], Directory],
+) -> Iterator[Backend]:
     """The store behind the service."""
-    with opened(store_name, registry, new_database) as backend:
+    with opened(store_name, registry, new_database, directory_servers) as backend:
         yield backend
 
 

@@ -12,6 +12,9 @@ from app.scim.registry import Extension, Registry, ResourceType, Schema, load
 from backends.base import Backend
 from backends.sql.backend import SqlBackend
 from config.settings import LimitsSettings
+from tests.support import ldapstores
+from tests.support.directories import DIRECTORY_SERVERS
+from tests.support.directory_base import Directory
 from tests.support.reference import ReferenceBackend
 from tests.support.service import Service, running
 
@@ -43,10 +46,19 @@ def devices() -> Registry:
 
 
 @contextmanager
-def opened(store_name: str, registry: Registry, new_database: Callable[[str], str]) -> Iterator[Backend]:
+def opened(
+    store_name: str,
+    registry: Registry,
+    new_database: Callable[[str], str],
+    directory_servers: Callable[[str], Directory] | None = None,
+) -> Iterator[Backend]:
     """An empty store of the kind, until the block ends."""
     if store_name == "reference":
         yield ReferenceBackend(registry)
+        return
+    if directory_servers is not None and store_name in DIRECTORY_SERVERS:
+        with ldapstores.opened(directory_servers(store_name), registry) as (directory, *_):
+            yield directory
         return
     backend = SqlBackend(new_database(store_name), registry)
     backend.create_schema()

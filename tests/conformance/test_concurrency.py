@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.scim.query import Change, Delta, Resource
-from app.scim.registry import Registry
+from app.scim.registry import ENTERPRISE_SCHEMA, Registry
 from backends.base import Backend
 from backends.errors import NotFound, UnknownReference
 from tests.conformance.conftest import Race
@@ -169,3 +169,13 @@ def test_of_parallel_deletions_one_succeeds(backend: Backend, race: Race) -> Non
         results = race([partial(backend.delete, "User", person.id)] * 6)
         assert sorted(type(r).__name__ for r in results) == ["NoneType"] + ["NotFound"] * 5
         assert isinstance(next(r for r in results if r is not None), NotFound)
+
+
+def test_who_manages_and_who_is_managed_are_deleted_at_once(backend: Backend, race: Race) -> None:
+    """Each deletion succeeds, although it takes out references of resources that are going too."""
+    manager = f"{ENTERPRISE_SCHEMA}:manager.value"
+    for turn in range(5):
+        head = backend.create("User", user(f"head{turn}"))
+        others = [backend.create("User", user(f"u{turn}.{n}", **{manager: head.id})) for n in range(7)]
+        assert race([partial(backend.delete, "User", u.id) for u in (head, *others)]) == [None] * 8
+    assert found(backend, "User", None) == set()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from backends.ldap.drivers import LDAP3, PYTHON_LDAP, ber, connector
-from backends.ldap.drivers.base import Access, Address, Connection, Scope, Search, Tls
+from backends.ldap.drivers.base import Access, Address, Connection, LdapError, Scope, Search, Tls
 from tests.support.directory_base import Directory, Tree
 
 DRIVERS = (LDAP3, PYTHON_LDAP)
@@ -35,16 +36,16 @@ def access(server: Directory, *, connect_timeout: float = 20.0, response_timeout
     )
 
 
-def connected(driver: str, server: Directory, tls: Tls = Tls.LDAPS, **times: float) -> Connection:
-    """A new connection of that driver as the service account."""
-    return connector(driver)(address(server, tls), replace(access(server), **times))  # type: ignore[arg-type]
+def connected(driver: str, server: Directory, tls: Tls = Tls.LDAPS, **differences: Any) -> Connection:
+    """A new connection of that driver as the service account; other keywords are fields of Access."""
+    return connector(driver)(address(server, tls), replace(access(server), **differences))
 
 
 def person(server: Directory, tree: Tree, name: str | None = None) -> tuple[str, dict[str, list[bytes]]]:
     """DN and attributes of a new user."""
     name = name or f"link{next(_NUMBERS)}"
     attributes = {"cn": [name.encode()], "sn": [b"Lovelace"], "description": [b"first"]}
-    if server.kind == "samba":
+    if server.kind == "active-directory":
         attributes |= {"objectClass": [b"user"], "sAMAccountName": [name.encode()]}
     else:
         attributes |= {"objectClass": [b"inetOrgPerson"]}
@@ -54,6 +55,13 @@ def person(server: Directory, tree: Tree, name: str | None = None) -> tuple[str,
 def base_search(dn: str, *attributes: str) -> Search:
     """A read of one entry."""
     return Search(dn, Scope.BASE, "(objectClass=*)", attributes)
+
+
+def ask_until_lost(call: Callable[[], object]) -> None:
+    """Ask a server that was told to stop, which finishes what it is at, until a call raises ConnectionLost."""
+    while True:
+        with suppress(LdapError):
+            call()
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from pathlib import Path
 import ldap3
 import pytest
 from ldap3.core.exceptions import (
+    LDAPEntryAlreadyExistsResult,
     LDAPException,
     LDAPInsufficientAccessRightsResult,
     LDAPInvalidCredentialsResult,
     LDAPOperationResult,
     LDAPResponseTimeoutError,
-    LDAPSocketOpenError,
     LDAPSocketReceiveError,
     LDAPUnwillingToPerformResult,
 )
@@ -49,7 +49,7 @@ def add_user(connection: ldap3.Connection, directory: Directory, tree: Tree, nam
 def add_group(connection: ldap3.Connection, directory: Directory, tree: Tree, name: str, *members: str) -> str:
     """Add a group with members; returns the DN."""
     classes, more = (["group"], {"sAMAccountName": name}) if is_samba(directory) else (["groupOfNames"], {})
-    dn = f"CN={name},{tree.groups}"
+    dn = f"{'CN' if is_samba(directory) else 'cn'}={name},{tree.groups}"
     connection.add(dn, classes, {"member": list(members), **more})
     return dn
 
@@ -72,8 +72,8 @@ def as_service(directory: Directory) -> AbstractContextManager[ldap3.Connection]
     return directory.session(directory.service_dn, directory.service_password)
 
 
-def verified(directory: Directory, host: str, *, start_tls: bool) -> str:
-    """Bind as the service account over TLS that is verified, and say who the server takes the client for."""
+def verified(directory: Directory, host: str, *, start_tls: bool) -> bool:
+    """Whether the service account can log in over TLS that is verified."""
     tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(directory.ca_file))
     address = f"ldap://{host}:{directory.port}" if start_tls else f"ldaps://{host}:{directory.ldaps_port}"
     server = ldap3.Server(address, tls=tls, get_info=ldap3.NONE)
@@ -82,8 +82,7 @@ def verified(directory: Directory, host: str, *, start_tls: bool) -> str:
         connection.open()
         if start_tls:
             connection.start_tls()
-        connection.bind()
-        return str(connection.extend.standard.who_am_i())
+        return bool(connection.bind())
     finally:
         connection.unbind()
 
@@ -126,7 +125,7 @@ def test_another_authority_is_refused(directory: Directory, untrusted: Path, sta
 def test_the_server_can_show_another_certificate(directory: Directory) -> None:
     wrong_host, unknown = authority().identity("elsewhere.example"), Authority().identity("localhost", directory.host)
     try:
-        for identity, reason in ((wrong_host, "Hostname mismatch"), (unknown, "unable to get local issuer")):
+        for identity, reason in ((wrong_host, "Hostname mismatch"), (unknown, "verify failed: (unable|self-signed)")):
             directory.present(identity)
             for start_tls in (False, True):
                 with pytest.raises(ssl.SSLCertVerificationError, match=reason):
@@ -234,7 +233,7 @@ def test_a_user_name_is_taken_once_in_a_tree(directory: Directory, tree: Tree) -
             service.add(f"{attribute}=Countess,{tree.people}", dn_classes(directory), again)
         assert taken.value.result in (19, 68)
         if is_samba(directory):
-            with pytest.raises(LDAPOperationResult):
+            with pytest.raises(LDAPEntryAlreadyExistsResult):
                 add_user(service, directory, other, "ada")
         else:
             add_user(service, directory, other, "ada")
@@ -268,8 +267,8 @@ def test_data_outlive_the_end_of_the_server(directory: Directory, tree: Tree, en
         user = add_user(service, directory, tree, "ada")
     port = directory.port
     end(directory)
-    with pytest.raises(LDAPSocketOpenError):
-        directory.connect()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((directory.host, port), 60)
     directory.start()
     assert directory.port == port
     with as_service(directory) as service:

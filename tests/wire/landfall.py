@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -26,11 +26,12 @@ _T = TypeVar("_T")
 
 @dataclass
 class Landfall:
-    """One copy of the service with its own home and address. `workers` are set to two."""
+    """One copy of the service with its own home and address, started by `command`. `workers` are set to two."""
 
     home: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    command: Sequence[str] = (_PROGRAM, "serve")
     _process: subprocess.Popen[bytes] | None = None
     _clients: list[Client] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Landfall:
         """Start it and wait until it can serve. Fails with its output when it does not."""
         with (self.home.parent / f"{self.home.name}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_PROGRAM, "serve"], env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         try:
             until(self._ready)
@@ -69,6 +70,11 @@ class Landfall:
             self._process.terminate()
             self._process.wait(START_SECONDS)
             self._process = None
+
+    def ended(self) -> int:
+        """The exit status, when it has ended of itself."""
+        assert self._process is not None
+        return self._process.wait(START_SECONDS)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The outcome of another command with the same settings."""

@@ -74,8 +74,8 @@ class Found:
     """What a search returned.
 
     `cookie` continues a paged search on the same connection (RFC 2696); empty when there is no more. `total` is the
-    number of entries that the server named with a `Cut`. References to other servers (RFC 4511 section 4.5.3) are left out
-    and counted in `references`.
+    number of entries that the server named with a `Cut`. References to other servers (RFC 4511 section 4.5.3) are left
+    out and counted in `references`.
     """
 
     entries: tuple[Entry, ...]
@@ -86,8 +86,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search. `attributes` names what is wanted; ("1.1",) is no attribute at all. `page` is the number of entries in a
-    page of RFC 2696, 0 for an unpaged search; `size_limit` 0 means none. `filter` is text of RFC 4515."""
+    """A search. `attributes` names what is wanted; ("1.1",) is no attribute at all. `page` is the number of entries in
+    a page of RFC 2696, 0 for an unpaged search; `size_limit` 0 means none. `filter` is text of RFC 4515."""
 
     base: str
     scope: Scope
@@ -123,8 +123,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to connect and who to be. `ca_file` None means the certificates that the system trusts; certificate and host name
-    are always verified. Times are in seconds. An empty `bind_dn` means an anonymous connection (for the root DSE)."""
+    """How to connect and who to be. `ca_file` None means the certificates that the system trusts; certificate and host
+    name are always verified. Times are in seconds. An empty `bind_dn` means an anonymous connection (for the root DSE).
+    """
 
     bind_dn: str
     password: str = field(repr=False)
@@ -189,8 +190,8 @@ class Connection(ABC):
         read: Sequence[str] = (),
         timeout: float | None = None,
     ) -> Entry | None:
-        """Afterwards all changes are made, or none. `assertion` is a filter that must hold (RFC 4528; result code 122 when it
-        does not). `timeout` in seconds replaces the response time-out for this one operation."""
+        """Afterwards all changes are made, or none. `assertion` is a filter that must hold (RFC 4528; result code 122
+        when it does not). `timeout` in seconds replaces the response time-out for this one operation."""
 
     @abstractmethod
     def rename(
@@ -199,11 +200,12 @@ class Connection(ABC):
         rdn: str,
         *,
         superior: str | None = None,
+        keep_old: bool = False,
         assertion: str | None = None,
         read: Sequence[str] = (),
     ) -> Entry | None:
-        """Afterwards the entry has the new RDN, without the values of the old one, below `superior` if that is given
-        (RFC 4511 section 4.9)."""
+        """Afterwards the entry has the new RDN, without the values of the old one unless `keep_old`, below `superior` if
+        that is given (RFC 4511 section 4.9)."""
 
     @abstractmethod
     def delete(self, dn: str, *, assertion: str | None = None) -> None:

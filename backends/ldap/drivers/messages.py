@@ -95,10 +95,10 @@ def modify(dn: str, changes: Sequence[Modification]) -> bytes:
     return ber.tlv(0x66, ber.text(dn) + ber.tlv(ber.SEQUENCE, listed))
 
 
-def rename(dn: str, rdn: str, superior: str | None) -> bytes:
-    """ModifyDNRequest that deletes the old RDN."""
+def rename(dn: str, rdn: str, superior: str | None, *, keep_old: bool) -> bytes:
+    """ModifyDNRequest."""
     below = b"" if superior is None else ber.text(superior, 0x80)
-    return ber.tlv(0x6C, ber.text(dn) + ber.text(rdn) + ber.TRUE + below)
+    return ber.tlv(0x6C, ber.text(dn) + ber.text(rdn) + (ber.FALSE if keep_old else ber.TRUE) + below)
 
 
 def delete(dn: str) -> bytes:

@@ -1,8 +1,9 @@
 """Connections by ldap3.
 
-ldap3 finds the server, connects, starts TLS, binds and unbinds. Requests and responses pass over its socket as octets that
-are written and read here: its own way builds an ASN.1 object and several dictionaries for each value, which costs four to
-ten times the processor time, takes spaces off the ends of filter values, and knows no deadline for a whole response.
+ldap3 finds the server, connects, starts TLS, binds and unbinds. Requests and responses pass over its socket as octets
+that are written and read here: its own way builds an ASN.1 object and several dictionaries for each value, which costs
+four to ten times the processor time, takes spaces off the ends of filter values, and knows no deadline for a whole
+response.
 """
 
 from __future__ import annotations
@@ -149,11 +150,14 @@ class Ldap3Connection(Connection):
         rdn: str,
         *,
         superior: str | None = None,
+        keep_old: bool = False,
         assertion: str | None = None,
         read: Sequence[str] = (),
     ) -> Entry | None:
         """See Connection."""
-        return self._write(messages.rename(dn, rdn, superior), controls.of_write(assertion, read), Tag.RENAMED)
+        return self._write(
+            messages.rename(dn, rdn, superior, keep_old=keep_old), controls.of_write(assertion, read), Tag.RENAMED
+        )
 
     def delete(self, dn: str, *, assertion: str | None = None) -> None:
         """See Connection."""
@@ -206,11 +210,14 @@ class Ldap3Connection(Connection):
     def _result(
         self, expected: Tag, tag: int, data: bytes, at: int, success: tuple[int, ...] = (0,)
     ) -> messages.Result:
-        if tag != expected:
+        # Samba refuses a critical control by the response to an extended request, whatever the request was.
+        if tag not in (expected, Tag.EXTENDED):
             raise ber.Malformed("a response to something else")
         result = messages.result_at(data, at)
         if result.code not in success:
             raise LdapError(result.code, result.message, result.matched)
+        if tag != expected:
+            raise ber.Malformed("a response to something else")
         return result
 
     def _send(self, request: bytes, sent: Iterable[Control], deadline: float) -> int:

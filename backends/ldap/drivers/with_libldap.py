@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -127,12 +128,13 @@ class LibldapConnection(Connection):
         rdn: str,
         *,
         superior: str | None = None,
+        keep_old: bool = False,
         assertion: str | None = None,
         read: Sequence[str] = (),
     ) -> Entry | None:
         """See Connection."""
         sent = _requests(controls.of_write(assertion, read))
-        return self._write(lambda: self._library.rename(dn, rdn, superior, 1, serverctrls=sent))
+        return self._write(lambda: self._library.rename(dn, rdn, superior, int(not keep_old), serverctrls=sent))
 
     def delete(self, dn: str, *, assertion: str | None = None) -> None:
         """See Connection."""
@@ -177,7 +179,7 @@ class LibldapConnection(Connection):
     def _fail(self, cause: ldap.LDAPError) -> NoReturn:
         error = _server_error(cause)
         # A result without a message ID answers nothing: it is a notice of disconnection (RFC 4511 section 4.4.1).
-        if error is not None and "msgid" in cause.args[0]:
+        if error is not None and "msgid" in _details(cause):
             raise error from None
         if isinstance(cause, ldap.FILTER_ERROR):
             raise ValueError("a filter that is not of RFC 4515") from None  # noqa: TRY004
@@ -244,7 +246,7 @@ def _connect_failure(
     if error is not None:
         return error if secured else TlsFailed(f"{address}: the server refused StartTLS: {error}")
     left = deadline - time.monotonic()
-    if isinstance(cause, ldap.TIMEOUT) or left <= 0:
+    if isinstance(cause, ldap.TIMEOUT) or left <= 0 or _details(cause).get("errno") == errno.ETIMEDOUT:
         return TimedOut(f"{address}: no connection in time")
     # libldap reports a certificate that it does not trust in the same way as a server that is not there.
     if address.tls is not Tls.NONE and not secured and listens(address, left):
@@ -254,13 +256,17 @@ def _connect_failure(
 
 def _server_error(cause: ldap.LDAPError) -> LdapError | None:
     """The result that the server sent, or None for an error of the library's own."""
-    details = cause.args[0] if cause.args and isinstance(cause.args[0], dict) else {}
+    details = _details(cause)
     code = details.get("result", -1)
     return LdapError(code, details.get("info", ""), details.get("matched", "")) if code > 0 else None
 
 
+def _details(cause: ldap.LDAPError) -> dict[str, Any]:
+    return cause.args[0] if cause.args and isinstance(cause.args[0], dict) else {}
+
+
 def _description(cause: ldap.LDAPError) -> str:
-    details = cause.args[0] if cause.args and isinstance(cause.args[0], dict) else {}
+    details = _details(cause)
     return str(details.get("info") or details.get("desc") or type(cause).__name__)
 
 
