@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
 
@@ -76,6 +77,11 @@ class Backend(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give back every connection; the back end is not used afterwards."""
+
+    def together(self) -> AbstractContextManager[object]:
+        """Within it the calls of one thread are answered by one replica, so that it reads what it wrote; a store that
+        has no replicas does nothing. May be nested."""
+        return nullcontext()
 
     @abstractmethod
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:

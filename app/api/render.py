@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from app.scim.representation import etag
 from app.services.resources import Answer
 from app.services.search import Results
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 MEDIA_TYPE = "application/scim+json"
 LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
+class _Finished(Response):
+    """A response with a body, whose headers are complete and whose locations are URIs: the configuration takes no other
+    base. Werkzeug would make sure of both for each response."""
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        """The headers as they are."""
+        return self.headers
+
+
 def scim_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response with a JSON document."""
-    response = Response(orjson.dumps(document), status, mimetype=MEDIA_TYPE)
+    response = _Finished(orjson.dumps(document), status, mimetype=MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-cache, private"
     if headers:
         response.headers.extend(headers)

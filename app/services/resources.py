@@ -19,6 +19,7 @@ from app.scim.registry import Registry, ResourceType
 from app.scim.representation import Representation
 from app.services.journal import Actor, Journal, Write, recorded
 from app.services.preconditions import PreconditionFailed, Preconditions
+from app.services.replicas import on_one_replica
 from app.services.shown import Representations, Shown
 from backends.base import Backend
 from backends.errors import Unavailable, VersionMismatch
@@ -53,6 +54,7 @@ class Resources:
         self._representations = representations
         self._journal = journal
 
+    @on_one_replica
     def get(self, kind: str, id: ResourceId, shown: Shown, conditions: Preconditions) -> Answer:
         """The resource (section 3.4.1). Raises NotFound, NotModified, PreconditionFailed."""
         view = self._representations.of(self._registry.type(kind), shown)
@@ -60,6 +62,7 @@ class Resources:
         conditions.check_read(resource.stamp)
         return self._answer(resource, view)
 
+    @on_one_replica
     def create(self, kind: str, draft: Draft, shown: Shown, actor: Actor) -> Answer:
         """The new resource (section 3.3). Raises Duplicate, UnknownReference, RejectedValue."""
         resource_type = self._registry.type(kind)
@@ -72,6 +75,7 @@ class Resources:
             resource = self._backend.get(kind, resource.id, view.projection.want)
         return self._answer(resource, view, inverse=False)
 
+    @on_one_replica
     def replace(
         self, kind: str, id: ResourceId, draft: Draft, shown: Shown, conditions: Preconditions, actor: Actor
     ) -> Answer:
@@ -94,6 +98,7 @@ class Resources:
         with recorded(self._journal, Write(actor, "replace", kind, id, names)) as write:
             return self._retrying(lambda: attempt(write), conditions)
 
+    @on_one_replica
     def patch(
         self,
         kind: str,
@@ -138,6 +143,7 @@ class Resources:
         change = Change(net_change(planned, resource_type, before.values), planned.deltas)
         return self._commit(resource_type, before, change, view, write)
 
+    @on_one_replica
     def delete(self, kind: str, id: ResourceId, conditions: Preconditions, actor: Actor) -> None:
         """The resource is gone (section 3.6). Raises NotFound, PreconditionFailed."""
         with recorded(self._journal, Write(actor, "delete", kind, id)):

@@ -16,6 +16,7 @@ from app.scim.paths import bind_sort
 from app.scim.query import Query, Reference, Resource, ResourceId, Sort, Window
 from app.scim.registry import Registry, ResourceType
 from app.scim.representation import Representation
+from app.services.replicas import on_one_replica
 from app.services.shown import Representations, Shown
 from backends.base import Backend
 
@@ -51,6 +52,7 @@ class Search:
         self._limits = limits
         self._bound = lru_cache(maxsize=256)(self._bind)
 
+    @on_one_replica
     def run(self, kinds: Sequence[str], request: SearchRequest) -> Results:
         """The results over the kinds, in their order where no order is asked for. Raises InvalidFilter, InvalidPath,
         Sensitive, TooMany."""

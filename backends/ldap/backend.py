@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -101,6 +101,9 @@ class LdapBackend(Backend):
 
     def close(self) -> None:
         self.directory.close()
+
+    def together(self) -> AbstractContextManager[object]:
+        return self.directory.pinned()
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         with self._step() as opened:

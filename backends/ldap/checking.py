@@ -42,6 +42,7 @@ def examine(
             yield Finding("--write", State.WARNING, "nothing was written: mend the faults above first")
         return
     yield from checks_reading.entries(site)
+    yield from checks_reading.limits(site)
     yield from checks_reading.page(site, page_size)
     yield from checks_reading.indexes(site)
     yield from checks_reading.sorted_members(site)

@@ -16,8 +16,10 @@ from config.directory import Kind, MemberSyntax, Password
 
 _PROBED = 3000
 """More entries than any kind of server gives an ordinary account by default."""
+_USUAL = 500
+"""The entries that OpenLDAP gives in one search unless it is told otherwise."""
 _SAMPLE = 50
-_CHILDREN = {"users": ("user", "users"), "groups": ("group", "groups")}
+_LIMITS = ("nsSizeLimit", "nsLookThroughLimit", "nsIDListScanLimit")
 _NAMES = {Kind.OPENLDAP: "OpenLDAP", Kind.DS389: "389 Directory Server", Kind.ACTIVE_DIRECTORY: "Active Directory"}
 _ACTIVE_DIRECTORY = b"1.2.840.113556.1.4.800"
 
@@ -86,8 +88,6 @@ def _below(site: Site, what: str, branch: Branch) -> Iterator[Finding]:
         return
     shown = f"{count} or more" if count == _PROBED else str(count)
     yield Finding(what, State.OK, f"{shown} below {branch.bindings.base}")
-    if count < _PROBED and site.setup.limited is not False and site.kind is not Kind.ACTIVE_DIRECTORY:
-        yield from _limits(site, what)
 
 
 def _blind(branch: Branch, sample: list[Entry]) -> set[str]:
@@ -118,20 +118,26 @@ def _refused(site: Site, what: str, branch: Branch, error: LdapError) -> Finding
     return Finding(what, State.FAULT, f"a search below {base} is refused: {said(error)}", site.mending.rights())
 
 
-def _limits(site: Site, what: str) -> Iterator[Finding]:
-    if what != "users":
+def limits(site: Site) -> Iterator[Finding]:
+    """Whether the server gives the account as many entries as there are."""
+    if site.kind is Kind.ACTIVE_DIRECTORY or site.setup.limited is False:
+        # Pages lift the limits of Active Directory.
+        yield Finding("limits", State.OK, "no limit keeps the account from reading all entries")
         return
     if site.kind is Kind.DS389:
         name = site.directory.access.bind_dn
-        own = site.seen(name, Scope.BASE, "(objectClass=*)", ("nsSizeLimit", "nsLookThroughLimit", "nsPagedSizeLimit"))
-        if own and all(own[0].first(limit) == b"-1" for limit in ("nssizelimit", "nslookthroughlimit")):
+        own = site.seen(name, Scope.BASE, "(objectClass=*)", _LIMITS)
+        if own and all(own[0].first(limit.lower()) == b"-1" for limit in _LIMITS):
             yield Finding(
                 "limits", State.OK, "the account has no limits of searches (nsSizeLimit and the others are -1)"
             )
             return
     text = "no limit of searches is lifted for the account: with more entries the server may stop before the end"
     if site.kind is Kind.OPENLDAP and site.setup.limited is None:
-        text = "olcLimits can't be read: without them the server stops a search after 500 entries"
+        if sum(1 for _ in islice(site.users.all("(objectClass=*)", ("1.1",)), _USUAL + 1)) > _USUAL:
+            yield Finding("limits", State.OK, f"the account is given more than {_USUAL} entries")
+            return
+        text = f"olcLimits can't be read: without them the server stops a search after {_USUAL} entries"
     yield Finding("limits", State.WARNING, text, site.mending.limits())
 
 
@@ -147,15 +153,15 @@ def _may_create(site: Site, what: str, branch: Branch) -> Iterator[Finding]:
 
 def indexes(site: Site) -> Iterator[Finding]:
     """Equality indexes on what entries are found by."""
-    wanted = {site.users.server.id: "id", **searched(site.bindings)}
-    if site.kind is not Kind.OPENLDAP:
-        # Made by the server for itself.
-        del wanted[site.users.server.id]
+    wanted = searched(site.bindings)
+    if site.kind is Kind.OPENLDAP:
+        # The others have one of their own on their ids.
+        wanted = {"entryUUID": "id", **wanted}
     if site.setup.indexed is None:
         text = f"can't be read by the account. Equality indexes are needed on {', '.join(wanted)}"
         yield Finding("indexes", State.WARNING, text, site.mending.see_indexes())
         return
-    missing = {name: why for name, why in wanted.items() if name not in site.setup.indexed}
+    missing = {name: why for name, why in wanted.items() if name.lower() not in site.setup.indexed}
     if missing:
         named = ", ".join(f"{name} ({why})" for name, why in missing.items())
         text = f"there is no equality index on {named}: each search reads all entries"

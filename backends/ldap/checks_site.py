@@ -13,7 +13,7 @@ from backends.ldap.checks_mending import Mending
 from backends.ldap.checks_setup import Setup
 from backends.ldap.drivers.base import Connection, Entry, Found, LdapError, Scope, Search
 from backends.ldap.pool import Directory
-from config.directory import Bindings, Kind
+from config.directory import Bindings, Kind, KindBindings
 
 PAGING = "1.2.840.113556.1.4.319"
 SORTING = "1.2.840.113556.1.4.473"
@@ -62,27 +62,26 @@ class Site:
 
 
 def searched(bindings: Bindings) -> dict[str, str]:
-    """The attributes by which entries are found, in lower case, with why."""
+    """The attributes by which entries are found, each with what for."""
     users, groups = bindings.users, bindings.groups
-    found: dict[str, str] = {}
-
-    def add(attribute: str | None, why: str) -> None:
+    uses: list[tuple[str | None, str]] = [
+        (users.singles["userName"].attribute, "userName"),
+        (groups.singles["displayName"].attribute, "displayName of groups"),
+        (groups.member, "members"),
+    ]
+    uses += [(kind.singles[EXTERNAL_ID.path].attribute, "externalId") for kind in (users, groups) if _has_id(kind)]
+    uses += [(kind.held, "what is in the record") for kind in (users, groups)]
+    uses += [(place.parts.get("value"), "emails") for place in users.lists.get("emails", ())]
+    uses += [(single.attribute, "manager") for slot, single in users.singles.items() if slot.endswith("manager.value")]
+    found: dict[str, tuple[str, str]] = {}
+    for attribute, why in uses:
         if attribute is not None:
-            found.setdefault(attribute.lower(), why)
+            found.setdefault(attribute.lower(), (attribute, why))
+    return dict(found.values())
 
-    add(users.singles["userName"].attribute, "userName")
-    add(groups.singles["displayName"].attribute, "displayName of groups")
-    add(groups.member, "members")
-    for kind in (users, groups):
-        single = kind.singles.get(EXTERNAL_ID.path)
-        add(single.attribute if single else None, "externalId")
-        add(kind.held, "what is in the record")
-    for place in users.lists.get("emails", ()):
-        add(place.parts.get("value"), "emails")
-    for slot, single in users.singles.items():
-        if slot.endswith("manager.value"):
-            add(single.attribute, "manager")
-    return found
+
+def _has_id(kind: KindBindings) -> bool:
+    return EXTERNAL_ID.path in kind.singles
 
 
 def _search(connection: Connection, search: Search) -> Found:

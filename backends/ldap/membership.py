@@ -9,7 +9,8 @@ from functools import partial
 from app.scim.query import Delta, ResourceId
 from backends.errors import UnknownReference
 from backends.ldap.branch import Branch, chunks
-from backends.ldap.drivers.base import Connection, Modification, Operation
+from backends.ldap.drivers.base import Connection, LdapError, Modification, Operation
+from backends.ldap.faults import NO_SUCH_ATTRIBUTE
 from backends.ldap.members import Members
 
 RELATION = "members"
@@ -107,4 +108,10 @@ class Membership:
 
 
 def _compare(connection: Connection, group: str, attribute: str, value: bytes) -> bool:
-    return connection.compare(group, attribute, value)
+    try:
+        return connection.compare(group, attribute, value)
+    except LdapError as error:
+        # A group without any member has no such attribute.
+        if error.code == NO_SUCH_ATTRIBUTE:
+            return False
+        raise

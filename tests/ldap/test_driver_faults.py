@@ -150,6 +150,25 @@ def test_a_server_that_is_silent_in_the_handshake_of_start_tls(driver: str) -> N
         impatient(port, driver, Tls.START_TLS)
 
 
+@pytest.mark.parametrize("sent", [b"\x16", b"\x16\x03\x03\x00\x7a\x02\x00"], ids=["one-octet", "part-of-a-record"])
+def test_a_server_that_stops_in_the_middle_of_the_handshake(driver: str, sent: bytes) -> None:
+    for _ in range(3):
+        with scripted(lambda _: sent, then_silent=True) as port, pytest.raises(TimedOut):
+            impatient(port, driver, Tls.LDAPS)
+
+
+@WAYS
+def test_a_server_that_does_not_read(driver: str, hanging: Directory, tls: Tls) -> None:
+    """A request that is larger than all buffers on the way."""
+    if hanging.kind == "active-directory" and tls is Tls.NONE:
+        tls = Tls.LDAPS
+    connection = connected(driver, hanging, tls, response_timeout=SOON)
+    hanging.suspend()
+    with pytest.raises(TimedOut):
+        ask_until_lost(lambda: connection.add("cn=x", {"cn": [bytes(20_000_000)]}))
+    connection.close()
+
+
 def test_a_server_that_stops_in_the_middle_of_a_response(driver: str) -> None:
     with scripted(
         lambda request: answering(request, 0x61), lambda request: answering(request, 0x65)[:6], then_silent=True

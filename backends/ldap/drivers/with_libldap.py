@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from threading import Thread
 from typing import Any, NoReturn, TypeVar
 
 import ldap
@@ -35,6 +40,7 @@ T = TypeVar("T")
 _COMPARE_FALSE = 5
 _COMPARE_TRUE = 6
 _NO_PASSWORD = 49
+_KEEPALIVE_SECONDS = 60
 _OPERATIONS = (ldap.MOD_ADD, ldap.MOD_DELETE, ldap.MOD_REPLACE)
 
 
@@ -46,25 +52,14 @@ def connect(address: Address, access: Access) -> Connection:
     """
     if access.bind_dn and not access.password:
         raise LdapError(_NO_PASSWORD, "a bind without a password")
-    deadline = time.monotonic() + access.connect_timeout
-    library = SimpleLDAPObject(_url(address))
-    secured = False
+    outcome: Future[LibldapConnection] = Future()
+    Thread(target=_open_for, args=(outcome, address, access), name=f"connect to {address}", daemon=True).start()
     try:
-        _configure(library, address, access)
-        if address.tls is Tls.START_TLS:
-            library.start_tls_s()
-        secured = address.tls is Tls.START_TLS
-        number = library.simple_bind(access.bind_dn, access.password if access.bind_dn else "")
-        secured = True
-        library.result3(number, all=1, timeout=max(deadline - time.monotonic(), 0.001))
-    except ldap.LDAPError as cause:
-        _drop(library)
-        raise _connect_failure(address, cause, secured, deadline) from None
-    except OSError as cause:
-        _drop(library)
-        raise TlsFailed(f"{address}: {cause}") from None
-    library.set_option(ldap.OPT_TIMEOUT, access.response_timeout)
-    return LibldapConnection(address, library, access.response_timeout)
+        return outcome.result(access.connect_timeout)
+    except FutureTimeout:
+        if outcome.cancel():
+            raise TimedOut(f"{address}: no connection in time") from None
+        return outcome.result()
 
 
 class LibldapConnection(Connection):
@@ -196,6 +191,46 @@ class LibldapConnection(Connection):
             raise ConnectionLost(f"{self.address}: the server sent what is no LDAP") from None
 
 
+def _open_for(outcome: Future[LibldapConnection], address: Address, access: Access) -> None:
+    """Connects in a thread that can be left alone: libldap makes the socket wait in the middle of a TLS handshake, for as
+    long as the server pleases, and before the handshake is over nobody else can get at the socket to end it.
+    """
+    try:
+        connection = _open(address, access)
+    except (LdapError, ConnectionLost) as failure:
+        with suppress(InvalidStateError):
+            outcome.set_exception(failure)
+        return
+    try:
+        outcome.set_result(connection)
+    except InvalidStateError:
+        connection.close()
+
+
+def _open(address: Address, access: Access) -> LibldapConnection:
+    deadline = time.monotonic() + access.connect_timeout
+    library = SimpleLDAPObject(_url(address))
+    secured = False
+    try:
+        _configure(library, address, access)
+        if address.tls is Tls.START_TLS:
+            library.start_tls_s()
+        secured = address.tls is Tls.START_TLS
+        number = library.simple_bind(access.bind_dn, access.password if access.bind_dn else "")
+        secured = True
+        # libldap waits for no answer longer than it is told as long as the socket does not wait itself.
+        os.set_blocking(library.fileno(), False)
+        library.result3(number, all=1, timeout=max(deadline - time.monotonic(), 0.001))
+    except ldap.LDAPError as cause:
+        _drop(library)
+        raise _connect_failure(address, cause, secured, deadline) from None
+    except OSError as cause:
+        _drop(library)
+        raise TlsFailed(f"{address}: {cause}") from None
+    library.set_option(ldap.OPT_TIMEOUT, access.response_timeout)
+    return LibldapConnection(address, library, access.response_timeout)
+
+
 class _Answer(ResponseControl):  # type: ignore[misc]
     """A control of a response as octets."""
 
@@ -227,6 +262,10 @@ def _configure(library: SimpleLDAPObject, address: Address, access: Access) -> N
     library.set_option(ldap.OPT_TIMEOUT, access.connect_timeout)
     # Without, libldap 2.5 with GnuTLS spins for ever when a server accepts the connection and then keeps silent in TLS.
     library.set_option(ldap.OPT_CONNECT_ASYNC, ldap.OPT_ON)
+    # For the end of what waits although nobody is there any more.
+    library.set_option(ldap.OPT_X_KEEPALIVE_IDLE, _KEEPALIVE_SECONDS)
+    library.set_option(ldap.OPT_X_KEEPALIVE_INTERVAL, _KEEPALIVE_SECONDS)
+    library.set_option(ldap.OPT_X_KEEPALIVE_PROBES, 3)
     if address.tls is Tls.NONE:
         return
     library.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
