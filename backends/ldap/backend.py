@@ -145,14 +145,14 @@ class LdapBackend(Backend):
     def _opened(self) -> _Opened:
         with self._lock:
             if self._state is None:
-                self._state = self._open(self._subschema())
+                self._state = self._open(*self._described())
             return self._state
 
-    def _open(self, subschema: Subschema) -> _Opened:
+    def _open(self, subschema: Subschema, controls: frozenset[str]) -> _Opened:
         server = SERVERS[self.bindings.kind]
         bindings = {USER: self.bindings.users, GROUP: self.bindings.groups}
         branches = {
-            type.name: Branch(self.directory, type, bindings[type.name], server, subschema, self._page_size)
+            type.name: Branch(self.directory, type, bindings[type.name], server, subschema, self._page_size, controls)
             for type in self.registry.types
         }
         members = Members(branches[GROUP], branches[USER])
@@ -183,12 +183,14 @@ class LdapBackend(Backend):
         }
         return _Opened(subschema, branches, references, searching, writers, members)
 
-    def _subschema(self) -> Subschema:
-        root = self._one("", ("subschemaSubentry",))
+    def _described(self) -> tuple[Subschema, frozenset[str]]:
+        """The directory's own schema, and the controls that it serves."""
+        root = self._one("", ("subschemaSubentry", "supportedControl"))
         wanted = ("attributeTypes", "objectClasses", "dITContentRules")
         entry = self._one(root["subschemasubentry"][0].decode(), wanted)
         types, classes, rules = (entry.get(name.lower(), ()) for name in wanted)
-        return Subschema.parse(types, classes, rules)
+        controls = frozenset(oid.decode() for oid in root.get("supportedcontrol", ()))
+        return Subschema.parse(types, classes, rules), controls
 
     def _one(self, name: str, attributes: tuple[str, ...]) -> dict[str, Sequence[bytes]]:
         def read(connection: Connection) -> dict[str, Sequence[bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -11,7 +12,7 @@ from app.scim.query import ResourceId
 from app.scim.registry import ResourceType
 from backends.errors import NotFound
 from backends.ldap import dn
-from backends.ldap.drivers.base import Connection, Entry, Found, LdapError, Scope, Search
+from backends.ldap.drivers.base import Connection, Cut, Entry, Found, LdapError, Scope, Search, SortKey
 from backends.ldap.entries import Content, Entries
 from backends.ldap.faults import NO_SUCH_OBJECT
 from backends.ldap.pool import Directory
@@ -26,6 +27,10 @@ AT_ONCE = 100
 """The most entries that one filter asks for by name."""
 
 NOTHING = ("1.1",)
+SORT_CONTROL = "1.2.840.113556.1.4.473"
+CUT_CONTROL = "2.16.840.1.113730.3.4.9"
+
+_log = logging.getLogger(__name__)
 
 
 class Branch:
@@ -39,6 +44,7 @@ class Branch:
         server: Server,
         subschema: Subschema,
         page_size: int,
+        controls: frozenset[str] = frozenset(),
     ) -> None:
         self.directory = directory
         self.type = type
@@ -48,6 +54,8 @@ class Branch:
         self.entries = Entries(type, bindings, server, subschema)
         self.recent = Recent()
         self._page_size = page_size
+        self._counts = server.counts_exactly and {SORT_CONTROL, CUT_CONTROL} <= controls
+        self.sorts = SORT_CONTROL in controls
 
     def within(self, filter: str) -> str:
         """The filter, for entries of this type only."""
@@ -99,13 +107,32 @@ class Branch:
             raise
         return found[0] if found else None
 
-    def all(self, filter: str, attributes: Sequence[str]) -> Iterator[Entry]:
-        """Every entry that a filter finds, page by page, in an order that stays the same while nothing changes. A
-        connection is held while they are read."""
+    def first(self, filter: str, attributes: Sequence[str], count: int) -> tuple[tuple[Entry, ...], bool]:
+        """The first entries of those that a filter finds, in the order of `all`, and whether there are more."""
+        found = self._ask(self._search(filter, attributes, page=count))
+        return found.entries, bool(found.cookie)
+
+    def count(self, filter: str) -> int:
+        """The number of entries that a filter finds: told by the server where it can, else counted page by page."""
+        if self._counts:
+            search = self._search(filter, NOTHING, sort=SortKey(self.bindings.rdn), cut=Cut(1, 1))
+            try:
+                total = self._ask(search).total
+            except LdapError as error:
+                # Only so many of these are served at a time.
+                _log.info("the directory does not count: %s", error)
+            else:
+                if total is not None:
+                    return total
+        return sum(1 for _ in self.all(filter, NOTHING))
+
+    def all(self, filter: str, attributes: Sequence[str], sort: SortKey | None = None) -> Iterator[Entry]:
+        """Every entry that a filter finds, page by page, in an order that stays the same while nothing changes, or by
+        the server's rule for an attribute. A connection is held while they are read."""
         with self.directory.session() as connection:
             cookie = b""
             while True:
-                search = self._search(filter, attributes, page=self._page_size, cookie=cookie)
+                search = self._search(filter, attributes, page=self._page_size, cookie=cookie, sort=sort)
                 found = connection.search(search)
                 yield from found.entries
                 cookie = found.cookie
@@ -122,7 +149,15 @@ class Branch:
         return self.entries.content(entry)
 
     def _search(
-        self, filter: str, attributes: Sequence[str], *, size_limit: int = 0, page: int = 0, cookie: bytes = b""
+        self,
+        filter: str,
+        attributes: Sequence[str],
+        *,
+        size_limit: int = 0,
+        page: int = 0,
+        cookie: bytes = b"",
+        sort: SortKey | None = None,
+        cut: Cut | None = None,
     ) -> Search:
         return Search(
             self.bindings.base,
@@ -132,6 +167,8 @@ class Branch:
             size_limit=size_limit,
             page=page,
             cookie=cookie,
+            sort=sort,
+            cut=cut,
         )
 
     def _ask(self, search: Search) -> Found:

@@ -91,6 +91,8 @@ def _bindings(site: Site) -> Iterator[Finding]:
             mend = ""
             if "landfall" in fault.message and "does not know" in fault.message:
                 mend = site.mending.schema()
+            elif fault.key.endswith("users.lock"):
+                mend = site.mending.lock(None)
             elif "there is no entry" in fault.message:
                 mend = f"Make the entry, or write the right DN; then let the account read it:\n{site.mending.rights()}"
             yield Finding(fault.key, State.FAULT, fault.message, mend)

@@ -45,11 +45,10 @@ def _openldap(site: Site, way: Lock) -> Finding:
     locking = [name for name, locks in policies.items() if locks or way is Lock.PWD_END_TIME]
     if not locking:
         return nothing_locks(site, f"pwdLockout is not TRUE in {', '.join(policies)}", next(iter(policies)))
-    if len(locking) < len(policies):
-        others = ", ".join(sorted(policies.keys() - set(locking)))
-        text = f"a policy locks, and others do not: {others}. Whom they apply to can't be read; {_PROVE}"
+    if default is None:
+        text = f"the policy {', '.join(locking)} locks, if the overlay ppolicy is there and applies it: {_PROVE}"
         return Finding(WHAT, State.WARNING, text)
-    return Finding(WHAT, State.OK, f"the policy {', '.join(locking)} locks, if it applies to users; {_PROVE}")
+    return Finding(WHAT, State.OK, f"the policy for everyone locks: {default}; {_PROVE}")
 
 
 def nothing_locks(site: Site, why: str, policy: str | None = None) -> Finding:

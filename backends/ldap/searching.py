@@ -11,7 +11,7 @@ from app.scim.query import Page, Query, Reference, Resource, ResourceId, Slot, S
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION
 from backends.errors import TooManyCandidates
 from backends.ldap.branch import AT_ONCE, Branch, chunks
-from backends.ldap.drivers.base import Entry
+from backends.ldap.drivers.base import Entry, SortKey
 from backends.ldap.entries import Content
 from backends.ldap.filters import ALL, Candidates, Compiler, needs
 from backends.ldap.members import Members
@@ -42,21 +42,43 @@ class Searching:
         skip, count = max(query.window.start, 1) - 1, max(query.window.count, 0)
         if query.sort is None and found.exact:
             return self._exact(query, found.filter, skip, count)
-        return self._tested(query, found, skip, count)
+        try:
+            return self._tested(query, found, skip, count)
+        except TooManyCandidates:
+            key = self._key(query.sort) if found.exact and query.sort is not None else None
+            if key is None:
+                raise
+            return self._window(query, self._branch.all(found.filter, (self._branch.server.id,), key), skip, count)
 
     def _exact(self, query: Query, filter: str, skip: int, count: int) -> Page:
         """The window of what the directory finds, and the number of it: entries outside the window are only counted."""
-        near = skip + count <= _FIRST
-        wanted = self._branch.entries.attributes_for(query.want) if near and count else (self._branch.server.id,)
-        window: list[Entry] = []
+        if not count:
+            return Page(self._branch.count(filter), ())
+        if skip + count > _FIRST:
+            return self._window(query, self._branch.all(filter, (self._branch.server.id,)), skip, count)
+        entries, more = self._branch.first(filter, self._branch.entries.attributes_for(query.want), skip + count)
+        contents = [self._branch.content(entry) for entry in entries[skip:]]
+        total = self._branch.count(filter) if more else len(entries)
+        return Page(total, tuple(self._resources(contents, query.want)))
+
+    def _window(self, query: Query, entries: Iterator[Entry], skip: int, count: int) -> Page:
+        """The window of entries of which only the ids are known."""
+        ids: list[ResourceId] = []
         total = 0
-        for entry in self._branch.all(filter, wanted):
+        for entry in entries:
             if skip <= total < skip + count:
-                window.append(entry)
+                ids.append(self._branch.id_of(entry))
             total += 1
-        if count and not near:
-            window = self._again([self._branch.id_of(entry) for entry in window], query.want)
-        return Page(total, tuple(self._resources([self._branch.content(e) for e in window], query.want)))
+        found = self._branch.by_ids(ids, self._branch.entries.attributes_for(query.want))
+        contents = [self._branch.content(found[id]) for id in ids if id in found]
+        return Page(total, tuple(self._resources(contents, query.want)))
+
+    def _key(self, sort: Sort) -> SortKey | None:
+        """The key by which the directory itself sorts by a slot, by its own rules; None where it can't."""
+        single = self._branch.bindings.singles.get(sort.attribute.path)
+        if single is None or sort.within is not None or not self._branch.sorts:
+            return None
+        return SortKey(single.attribute, sort.descending)
 
     def _tested(self, query: Query, found: Candidates, skip: int, count: int) -> Page:
         asked = needs(found.rest, self._branch.type)
@@ -99,10 +121,6 @@ class Searching:
         following = self._references.follow(contents, want)
         pairs = zip(contents, following, strict=True)
         return [self._branch.entries.resource(content, derived, want) for content, derived in pairs]
-
-    def _again(self, ids: Sequence[ResourceId], want: frozenset[Slot]) -> list[Entry]:
-        entries = self._branch.by_ids(ids, self._branch.entries.attributes_for(want))
-        return [entries[id] for id in ids if id in entries]
 
 
 def _projected(resource: Resource, want: frozenset[Slot]) -> Resource:

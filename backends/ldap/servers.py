@@ -15,11 +15,10 @@ from config.directory import Kind
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether
-    RFC 4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although
-    the subschema names no rule for it; `dn_attribute` finds entries by their DN in a filter; `only_change_moves`
-    whether writing what is there already leaves the stamp; `parallel` whether several writes of one entry may be sent
-    at once."""
+    """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether RFC
+    4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although the
+    subschema names no rule for it; `counts_exactly` whether the number that comes with a virtual list view is exact;
+    `dn_attribute` finds entries by their DN in a filter."""
 
     kind: Kind
     id: str
@@ -29,6 +28,7 @@ class Server:
     assertion: bool
     post_read: bool
     substrings: bool
+    counts_exactly: bool
     read_id: Callable[[bytes], ResourceId]
     id_filter: Callable[[ResourceId], str | None]
 
@@ -71,6 +71,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=True,
         post_read=True,
         substrings=False,
+        counts_exactly=True,
         read_id=_text_id,
         id_filter=_entry_uuid_filter,
     ),
@@ -83,6 +84,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=False,
         post_read=True,
         substrings=False,
+        counts_exactly=False,
         read_id=_text_id,
         id_filter=_ns_unique_id_filter,
     ),
@@ -95,6 +97,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=False,
         post_read=False,
         substrings=True,
+        counts_exactly=False,
         read_id=_guid,
         id_filter=_guid_filter,
     ),

@@ -181,6 +181,14 @@ def test_rename_and_move(connection: Connection, directory: Directory, tree: Tre
     assert failing(connection.rename, dn, "cn=x").code == NO_SUCH_OBJECT
 
 
+def test_a_rename_that_keeps_the_old_name_as_a_value(slapd: Connection, openldap: OpenLDAP, open_tree: Tree) -> None:
+    dn, attributes = person(openldap, open_tree, "former")
+    slapd.add(dn, attributes)
+    entry = slapd.rename(dn, "cn=present", keep_old=True, read=["cn"])
+    assert entry is not None
+    assert sorted(entry.attributes["cn"]) == [b"former", b"present"]
+
+
 def test_delete(connection: Connection, directory: Directory, tree: Tree) -> None:
     dn, attributes = person(directory, tree)
     connection.add(dn, attributes)

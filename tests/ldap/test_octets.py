@@ -135,8 +135,8 @@ REQUESTS = [
         "modifyRequest",
         id="modify",
     ),
-    pytest.param(messages.rename("dc=x", "dc=y", None), "modDNRequest", id="rename"),
-    pytest.param(messages.rename("dc=x", "dc=y", "dc=z"), "modDNRequest", id="move"),
+    pytest.param(messages.rename("dc=x", "dc=y", None, keep_old=False), "modDNRequest", id="rename"),
+    pytest.param(messages.rename("dc=x", "dc=y", "dc=z", keep_old=True), "modDNRequest", id="move"),
     pytest.param(messages.delete("dc=x"), "delRequest", id="delete"),
     pytest.param(messages.set_password("dc=x", "päss"), "extendedReq", id="password"),
 ]

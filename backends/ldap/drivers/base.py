@@ -204,8 +204,8 @@ class Connection(ABC):
         assertion: str | None = None,
         read: Sequence[str] = (),
     ) -> Entry | None:
-        """Afterwards the entry has the new RDN, without the values of the old one unless `keep_old`, below `superior` if
-        that is given (RFC 4511 section 4.9)."""
+        """Afterwards the entry has the new RDN, without the values of the old one unless `keep_old`, below `superior`
+        if that is given (RFC 4511 section 4.9)."""
 
     @abstractmethod
     def delete(self, dn: str, *, assertion: str | None = None) -> None:

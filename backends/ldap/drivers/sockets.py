@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 
@@ -16,6 +17,12 @@ def has_news(descriptor: int) -> bool:
         return bool(poll.poll(0))
     except (OSError, ValueError):
         return True
+
+
+def sever(descriptor: int) -> None:
+    """Ends the connection at once and leaves the descriptor open, for who owns it. Raises OSError."""
+    with socket.socket(fileno=os.dup(descriptor)) as same:
+        same.shutdown(socket.SHUT_RDWR)
 
 
 def listens(address: Address, timeout: float) -> bool:

@@ -33,7 +33,7 @@ from backends.ldap.drivers.base import (
     TlsFailed,
 )
 from backends.ldap.drivers.controls import Control
-from backends.ldap.drivers.sockets import has_news, listens
+from backends.ldap.drivers.sockets import has_news, listens, sever
 
 T = TypeVar("T")
 
@@ -178,7 +178,7 @@ class LibldapConnection(Connection):
             raise error from None
         if isinstance(cause, ldap.FILTER_ERROR):
             raise ValueError("a filter that is not of RFC 4515") from None  # noqa: TRY004
-        self._lost = True
+        self._lose()
         if isinstance(cause, ldap.TIMEOUT):
             raise TimedOut(f"{self.address}: no response in time") from None
         raise ConnectionLost(f"{self.address}: {_description(cause)}") from None
@@ -187,13 +187,19 @@ class LibldapConnection(Connection):
         try:
             return read()
         except (ValueError, IndexError):
-            self._lost = True
+            self._lose()
             raise ConnectionLost(f"{self.address}: the server sent what is no LDAP") from None
+
+    def _lose(self) -> None:
+        """Nothing can be sent any more. An unbind behind a request that was only sent in part crashes GnuTLS."""
+        self._lost = True
+        with suppress(ldap.LDAPError, OSError, ValueError):
+            sever(self._library.fileno())
 
 
 def _open_for(outcome: Future[LibldapConnection], address: Address, access: Access) -> None:
-    """Connects in a thread that can be left alone: libldap makes the socket wait in the middle of a TLS handshake, for as
-    long as the server pleases, and before the handshake is over nobody else can get at the socket to end it.
+    """Connects in a thread that can be left alone: libldap makes the socket wait in the middle of a TLS handshake, for
+    as long as the server pleases, and before the handshake is over nobody else can get at the socket to end it.
     """
     try:
         connection = _open(address, access)
