@@ -58,6 +58,15 @@ def value_rows(layout: Layout, owner: str, slot: Slot, items: Sequence[Any]) -> 
     return rows
 
 
+def length(value: Value | None) -> int:
+    """The characters of all text in a value, about."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(length, value))
+    return sum(map(length, value.values())) if isinstance(value, dict) else 0
+
+
 def _parts(multi: MultiValued, item: Any) -> Iterable[tuple[str, Any]]:
     if multi.simple:
         return ((multi.attribute.path, item),)

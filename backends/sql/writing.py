@@ -7,10 +7,11 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, insert, null, select, update
 
 from app.scim.query import Delta, ResourceId, Slot, Stamp, Value, Version
-from backends.errors import NotFound, VersionMismatch
+from backends.errors import NotFound, RejectedValue, VersionMismatch
 from backends.sql import rows
 from backends.sql.columns import moment
 from backends.sql.database import Contended
@@ -20,6 +21,10 @@ from backends.sql.relations import Relations, chunks
 from backends.sql.tables import Field, Layout, Link, Tables
 
 _KEPT_STATEMENTS = 200
+_SENT_AT_ONCE = 2**24
+"""Octets that a server gives back in one column, if not more: the usual `max_allowed_packet` of MariaDB."""
+_OCTETS_IN_JSON = 6
+"""That a character may take there."""
 
 
 class Writer:
@@ -63,6 +68,7 @@ class Writer:
         row = {"id": id, "version": 1, "created": now, "modified": now, **rows.columns(self._layout, values)}
         session.execute(self._insert, row)
         self._add_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
+        self._check_size(session, id, values)
         for name, ids in relations.items():
             self._relations[name].apply(session, id, Delta(add=tuple(ids)))
 
@@ -81,6 +87,7 @@ class Writer:
             # Before the relations, so that a duplicate is what is reported when there is an unknown member too.
             session.execute(self._update, {**rows.columns(self._layout, changed), **stamped})
         self._replace_lists(session, id, several)
+        self._check_size(session, id, {**changed, **several})
         linked = [self._relations[name].apply(session, id, delta) for name, delta in relations.items()]
         if not (changed or several or any(linked)):
             return Stamp(str(version), moment(modified))
@@ -139,6 +146,19 @@ class Writer:
         new = [row for slot, value in given for row in rows.value_rows(self._layout, id, slot, value)]
         if new:
             session.execute_many(self._insert_values, new)
+
+    def _check_size(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
+        """Raises RejectedValue when the resource can't be read again with what was written: by one that is too large for
+        the server every page that holds it would fail. Short values are never too much together."""
+        readable = self._layout.type.readable
+        longest = max(values, key=lambda slot: rows.length(values[slot]), default=None)
+        if longest is None or rows.length(values[longest]) * _OCTETS_IN_JSON * len(readable) < _SENT_AT_ONCE:
+            return
+        reading = self._held(readable)
+        try:
+            reading.resources(session.execute(reading.statement, {"id": id}).rows)
+        except orjson.JSONDecodeError:
+            raise RejectedValue(longest, "makes the resource larger than the database can give back") from None
 
 
 def _checked(row: Any, expect: Version | None) -> tuple[int, Any, Sequence[Any]]:

@@ -134,6 +134,7 @@ HIDDEN_POLICIES = (
     f'olcAccess: to dn.subtree="ou=policies,{SUFFIX}" by * none\nolcAccess: to *  by dn.exact="{SERVICE}" read by',
 )
 NO_POLICY_ENTRY = (ENTRIES[ENTRIES.index(f"dn: cn=default,ou=policies,{SUFFIX}") :], "")
+INDEXED = next(line for line in CONFIGURATION.splitlines() if "landfallHeld" in line)
 NO_REFERENTIAL = (section("dn: olcOverlay={1}refint"), "")
 NO_UNIQUE = (section("dn: olcOverlay={2}unique"), "")
 BELOW = CONFIGURATION[CONFIGURATION.index('olcAccess: to dn.regex="^.+,') :].partition("\n")[0] + "\n"
@@ -148,10 +149,7 @@ def documents(mend: str) -> list[str]:
 def run_remedy(server: Directory, mend: str) -> None:
     """Do what a remedy says, over the network: cn=config as its own administrator, the rest as the directory's."""
     for text in documents(mend):
-        configuration = "cn=config" in text and name is None
-        account = (
-            ("cn=config", PASSWORD) if configuration else (name or server.admin_dn, password or server.admin_password)
-        )
+        account = ("cn=config", PASSWORD) if "cn=config" in text else (server.admin_dn, server.admin_password)
         done = subprocess.run(
             [program("ldapmodify"), "-c", "-a", "-x", "-H", server.url, "-D", account[0], "-w", account[1]],
             input=text,
@@ -280,7 +278,10 @@ class TestWhatIsThere:
         assert found["kind"].state is State.FAULT
 
     def test_the_schema_is_missing(self, variant: Variant) -> None:
-        server = variant(("include: file://@BASE@/landfall.ldif\n\n", ""), ("manager,landfallHeld eq", "manager eq"))
+        server = variant(
+            ("include: file://@BASE@/landfall.ldif\n\n", ""),
+            ("manager,landfallHeld,landfallExternalId eq", "manager eq"),
+        )
         found = findings(server, server.tree, write=True)
         mends = {finding.mend for finding in found.values() if "landfallObject" in finding.text}
         (mend,) = mends
@@ -459,7 +460,9 @@ class TestWhatTheServerLooksAfter:
         assert faults(findings(server, server.tree, write=True, change=bound)) == {}
 
     def test_indexes(self, variant: Variant) -> None:
-        server = variant(READABLE, ("member,uniqueMember,manager,landfallHeld eq", "manager,landfallHeld  eq"))
+        server = variant(
+            READABLE, ("member,uniqueMember,manager,landfallHeld,landfallExternalId eq", "manager,landfallHeld  eq")
+        )
         found = findings(server, server.tree)["indexes"]
         assert found.state is State.WARNING
         assert "no equality index on member (members)" in found.text

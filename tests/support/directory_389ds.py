@@ -69,7 +69,7 @@ SYSTEM_INDEXES = {
 }
 INDEXES = {
     **dict.fromkeys(("uid", "mail", "cn", "sn", "displayName", "employeeNumber"), "pres eq sub"),
-    **dict.fromkeys(("member", "uniqueMember", "memberOf", "manager", "landfallHeld"), "eq"),
+    **dict.fromkeys(("member", "uniqueMember", "memberOf", "manager", "landfallHeld", "landfallExternalId"), "eq"),
 }
 BACKEND = f"""\
 dn: cn="{SUFFIX}",cn=mapping tree,cn=config

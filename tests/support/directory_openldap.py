@@ -82,7 +82,7 @@ olcDbMaxSize: 4294967296
 olcDbNoSync: TRUE
 olcDbIndex: objectClass,entryUUID,entryCSN eq
 olcDbIndex: uid,mail,cn,sn,displayName,employeeNumber pres,eq,sub
-olcDbIndex: member,uniqueMember,manager,landfallHeld eq
+olcDbIndex: member,uniqueMember,manager,landfallHeld,landfallExternalId eq
 olcLimits: dn.exact="{SERVICE}" size=unlimited size.pr=unlimited size.prtotal=unlimited time=unlimited
 olcAccess: to attrs=userPassword by dn.exact="{SERVICE}" =w by self =xw by anonymous auth by * none
 olcAccess: to dn.regex="^.+,{BASES}$" by dn.exact="{SERVICE}" write by anonymous auth by * none
