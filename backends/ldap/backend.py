@@ -23,6 +23,7 @@ from backends.ldap.faults import translated
 from backends.ldap.filters import Compiler
 from backends.ldap.members import Members
 from backends.ldap.membership import Membership
+from backends.ldap.planning import Planning
 from backends.ldap.pool import Directory
 from backends.ldap.references import References
 from backends.ldap.relations import Relations
@@ -178,7 +179,7 @@ class LdapBackend(Backend):
         )
         memberships = {GROUP: Membership(branches[GROUP], members)}
         writers = {
-            kind: Writer(branch, compilers[kind], references[kind], dn_of, memberships.get(kind))
+            kind: Writer(branch, Planning(branch, compilers[kind], references[kind], dn_of), memberships.get(kind))
             for kind, branch in branches.items()
         }
         return _Opened(subschema, branches, references, searching, writers, members)

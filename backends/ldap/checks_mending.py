@@ -195,6 +195,12 @@ class Mending:
             "load it again with slapadd."
         )
 
+    def sorting(self) -> str:
+        """Server-side sorting (RFC 2891)."""
+        if self.kind is not Kind.OPENLDAP:
+            return ""
+        return self._overlay("sssvlv", "olcSssVlvConfig", "olcSssVlvMax: 100\nolcSssVlvMaxPerConn: 10")
+
     def hashing(self) -> str:
         """No passwords in the clear."""
         return 'Set password = "modify" in the bindings file: the server then hashes each new password.'
@@ -206,12 +212,12 @@ class Mending:
         suffix = (policy or "cn=default,ou=policies,dc=example,dc=org").partition(",")[2]
         if policy is None:
             parts = [
-                "1. A policy that locks, in the directory (choose the DN; as its administrator):",
+                "1. The overlay, with a policy for everyone (choose its DN):",
+                self._overlay("ppolicy", "olcPPolicyConfig", f"olcPPolicyDefault: cn=default,{suffix}"),
+                "2. That policy, as the directory's administrator; an entry above it must be there:",
                 "ldapadd -x -H ldaps://SERVER -D 'the DN of your administrator' -W <<'END'",
                 f"dn: cn=default,{suffix}\nobjectClass: applicationProcess\nobjectClass: pwdPolicy\ncn: default",
                 "pwdAttribute: userPassword\npwdLockout: TRUE\npwdMaxFailure: 5\npwdLockoutDuration: 900\nEND",
-                "2. The overlay, with that policy for everyone:",
-                self._overlay("ppolicy", "olcPPolicyConfig", f"olcPPolicyDefault: cn=default,{suffix}"),
             ]
         else:
             parts = [

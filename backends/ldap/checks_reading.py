@@ -46,8 +46,12 @@ def server(site: Site) -> Iterator[Finding]:
             "ldapsearch -x -H ldaps://SERVER -s base -b '' supportedControl vendorName vendorVersion",
         )
         return
-    sort = "it could sort too, which Landfall does itself" if site.announces(SORTING) else "Landfall sorts itself"
-    yield Finding("kind", State.OK, f"{_NAMES[site.kind]} with all controls that are needed; {sort}")
+    yield Finding("kind", State.OK, f"{_NAMES[site.kind]} with all controls that are needed")
+    if site.announces(SORTING):
+        yield Finding("sorting", State.OK, "the server sorts where there are more entries than ldap.candidates")
+    else:
+        text = "the server does not sort: sorted searches that find more entries than ldap.candidates are refused"
+        yield Finding("sorting", State.OK, text, site.mending.sorting())
 
 
 def _kind(site: Site) -> Kind | None:

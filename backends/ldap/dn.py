@@ -78,8 +78,8 @@ def any_of(filters: Iterable[str]) -> str:
 
 
 def none(filter: str) -> str:
-    """The filter that another does not hold. Negations stand at single items only: 389 Directory Server finds too little
-    with one of several items inside a disjunction."""
+    """The filter that another does not hold. Negations stand at single items only: 389 Directory Server finds too
+    little with one of several items inside a disjunction."""
     match filter[1]:
         case "!":
             return filter[2:-1]

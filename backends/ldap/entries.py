@@ -21,12 +21,13 @@ from backends.ldap.drivers.base import Attributes, Entry
 from backends.ldap.locks import LOCKS, LockRule
 from backends.ldap.record import EMPTY, Record
 from backends.ldap.servers import Server, read_time
-from backends.ldap.subschema import Subschema
+from backends.ldap.subschema import ClassKind, Subschema
 from config.directory import Derived, KindBindings, Lock, Place, Single, UserBindings
 
 ACTIVE: Slot = "active"
 PASSWORD: Slot = "password"  # noqa: S105
 CONTENT = "content"
+_CLASS = "objectclass"
 
 Native = dict[str, tuple[bytes, ...]]
 """Values by attribute name in lower case: what Landfall writes to an entry, apart from the record."""
@@ -97,7 +98,18 @@ class Entries:
         named = {attribute for attributes in self._bound.values() for attribute in attributes}
         derived = {attribute.lower() for attribute in self.bindings.derived}
         extra = {name for name in (self._record, self.lock.attribute if self.lock else None) if name}
-        return (*self.stamps, *sorted(named | derived | extra))
+        classes = {_CLASS} if self._auxiliary else set()
+        return (*self.stamps, *sorted(named | derived | extra | classes))
+
+    def missing_classes(self, entry: Entry) -> tuple[bytes, ...]:
+        """The auxiliary classes of new entries that this one, which something else has made, lacks."""
+        held = {name.lower() for name in entry.attributes.get(_CLASS, ())}
+        return tuple(name for name in self._auxiliary if name.lower() not in held)
+
+    @cached_property
+    def _auxiliary(self) -> tuple[bytes, ...]:
+        named = ((name, self._subschema.object_class(name)) for name in self.bindings.object_classes)
+        return tuple(name.encode() for name, found in named if found is not None and found.kind is ClassKind.AUXILIARY)
 
     def attributes_for(self, slots: Iterable[Slot]) -> tuple[str, ...]:
         """The attributes to ask for when only these slots matter; everything where the version depends on all."""
@@ -197,7 +209,7 @@ class Entries:
         """A digest of what the managed attributes hold."""
         total = hashlib.sha256()
         for name in self.everything[len(self.stamps) :]:
-            if name != self._record and name in held:
+            if name not in (self._record, _CLASS) and name in held:
                 total.update(b"\0".join((name.encode(), *sorted(held[name]))) + b"\1")
         return total.hexdigest()[:24]
 

@@ -15,10 +15,10 @@ from config.directory import Kind
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether RFC
-    4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although the
-    subschema names no rule for it; `counts_exactly` whether the number that comes with a virtual list view is exact;
-    `dn_attribute` finds entries by their DN in a filter."""
+    """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether
+    RFC 4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although
+    the subschema names no rule for it; `counts_exactly` whether the number that comes with a virtual list view is
+    exact; `dn_attribute` finds entries by their DN in a filter."""
 
     kind: Kind
     id: str

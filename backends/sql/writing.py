@@ -148,8 +148,8 @@ class Writer:
             session.execute_many(self._insert_values, new)
 
     def _check_size(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
-        """Raises RejectedValue when the resource can't be read again with what was written: by one that is too large for
-        the server every page that holds it would fail. Short values are never too much together."""
+        """Raises RejectedValue when the resource can't be read again with what was written: every page that holds one
+        that is too large for the server would fail. Short values are never too much together."""
         readable = self._layout.type.readable
         longest = max(values, key=lambda slot: rows.length(values[slot]), default=None)
         if longest is None or rows.length(values[longest]) * _OCTETS_IN_JSON * len(readable) < _SENT_AT_ONCE:
@@ -157,7 +157,8 @@ class Writer:
         reading = self._held(readable)
         try:
             reading.resources(session.execute(reading.statement, {"id": id}).rows)
-        except orjson.JSONDecodeError:
+        except (orjson.JSONDecodeError, TypeError):
+            # MariaDB cuts an array that is too long, and gives NULL for one within it.
             raise RejectedValue(longest, "makes the resource larger than the database can give back") from None
 
 

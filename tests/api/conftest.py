@@ -1,5 +1,7 @@
 """The service over real HTTP. That stores do alike is shown by tests/conformance, so a test of the API runs on one
-store, unless it is marked `every_store`. A worker has one running service for each store that it tests."""
+store, unless it is marked `every_store`. On directories, which are slower, that does not hold for a test with the mark
+`every_store(directories=False)`, because no store has a part in it, and only for one of the dialects, which stores know
+nothing of. A worker has one running service for each store that it tests."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.control import Access
+from app.control import Access, Dialect
 from app.scim.registry import Registry
 from backends.base import Backend
 from tests.api.opening import opened
@@ -22,13 +24,15 @@ from tests.support.stores import ALL, selected
 _numbers = itertools.count(1)
 
 
-def _stores(*, every: bool) -> list[Any]:
+def _stores(mark: pytest.Mark | None) -> list[Any]:
     """The names of the selected stores, or of the first that promises everything and is no directory, whose server
     takes long to start; of the reference where there is none, for the rest of the time it is what the others are
     compared with. One worker has everything on one directory."""
     real = [store.name for store in selected() if store.name != "reference"]
-    if not every:
-        fit = {store.name for store in selected() if store.capabilities == ALL} - DIRECTORY_SERVERS.keys()
+    if mark is None or not mark.kwargs.get("directories", True):
+        real = [name for name in real if name not in DIRECTORY_SERVERS]
+    if mark is None:
+        fit = {store.name for store in selected() if store.capabilities == ALL}
         real = [name for name in real if name in fit][:1]
     groups = {name: [pytest.mark.xdist_group(f"directory-{name}")] for name in DIRECTORY_SERVERS}
     return [pytest.param(name, id=name, marks=groups.get(name, [])) for name in real or ["reference"]]
@@ -37,8 +41,21 @@ def _stores(*, every: bool) -> list[Any]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that uses the service is run on one store, and with the mark `every_store` on each that is selected."""
     if "store_name" in metafunc.fixturenames:
-        every = metafunc.definition.get_closest_marker("every_store") is not None
-        metafunc.parametrize("store_name", _stores(every=every), indirect=True, scope="session")
+        stores = _stores(metafunc.definition.get_closest_marker("every_store"))
+        metafunc.parametrize("store_name", stores, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On directories what holds for both dialects is shown for one."""
+    spare = [item for item in items if _is_repetition(item)]
+    if spare:
+        config.hook.pytest_deselected(items=spare)
+        items[:] = [item for item in items if not _is_repetition(item)]
+
+
+def _is_repetition(item: pytest.Item) -> bool:
+    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    return parameters.get("store_name") in DIRECTORY_SERVERS and Dialect.RFC in parameters.values()
 
 
 @pytest.fixture(scope="session")

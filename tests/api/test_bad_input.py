@@ -13,7 +13,7 @@ from tests.api.hostile import JSON, assert_refused, sent
 from tests.api.raw import Answer
 from tests.support.service import ENTERPRISE, GROUP, PATCH_OP, SEARCH_REQUEST, USER, Client
 
-pytestmark = pytest.mark.every_store
+pytestmark = pytest.mark.every_store(directories=False)
 
 
 def posts(client: Client, user: str, group: str, content: bytes) -> Iterator[httpx.Response]:
@@ -166,6 +166,7 @@ def test_a_value_of_the_wrong_type_is_invalid_value(client: Client, name: str, m
         refused(client.put(path, json=document), 400, "invalidValue")
 
 
+@pytest.mark.every_store
 @pytest.mark.parametrize(
     "members",
     [7, "x", [7], ["x", 7], [{"value": 7}], [{"value": ["x"]}], [[]], [True], [{"display": "x"}], {"value": 1}],
@@ -184,6 +185,7 @@ def test_unknown_schemas_are_invalid_syntax(client: Client, user: str, name: str
         refused(client.put(user, json=document), 400, "invalidSyntax")
 
 
+@pytest.mark.every_store
 @pytest.mark.parametrize("character", ["\\u0000", "\\ud800", "\\udfff", "\\udc00\\ud800", "\\uD800x", "a\\u0000"])
 @pytest.mark.parametrize("member", ["userName", "displayName", "externalId", "password", "unknown"])
 def test_nul_and_lone_surrogates_in_escapes(client: Client, user: str, character: str, member: str) -> None:

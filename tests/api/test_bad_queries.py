@@ -39,7 +39,7 @@ def user(client: Client, name: str) -> str:
     ],
     ids=lambda text: f"{text[:12]}{len(text)}",
 )
-@pytest.mark.every_store
+@pytest.mark.every_store(directories=False)
 def test_filters_that_are_too_large(client: Client, user: str, filter: str) -> None:
     refused(client.post("/Users/.search", json={"schemas": [SEARCH_REQUEST], "filter": filter}), 400, "invalidFilter")
     refused(client.post("/.search", json={"schemas": [SEARCH_REQUEST], "filter": filter}), 400, "invalidFilter")

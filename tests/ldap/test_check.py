@@ -23,6 +23,7 @@ from backends.ldap.checks_samples import PREFIX
 from backends.ldap.drivers import connector
 from backends.ldap.drivers.base import Access, Address, Tls
 from backends.ldap.pool import Directory as Connections
+from config.bindings import load_bindings
 from config.directory import Bindings, Kind, Lock, Password
 from tests.cli import conftest as cli
 from tests.cli.conftest import Landfall
@@ -36,6 +37,7 @@ from tests.support.ldapstores import bindings_for
 from tests.support.servers import free_port, program
 
 REGISTRY = load()
+EXPECTED = ("Type or value exists (20)", "Already exists (68)", "(implementation specific) error (80)")
 Variant = Callable[..., OpenLDAP]
 
 
@@ -45,12 +47,13 @@ def backend_for(
     *,
     change: Callable[[Bindings], Bindings] = lambda bindings: bindings,
     addresses: list[Address] | None = None,
+    bind_dn: str | None = None,
     password: str | None = None,
     ca_file: Path | None = None,
 ) -> LdapBackend:
     """A back end as `landfall check` opens it, with the shipped bindings."""
     access = Access(
-        server.service_dn,
+        bind_dn or server.service_dn,
         server.service_password if password is None else password,
         ca_file=str(ca_file or server.ca_file),
         connect_timeout=10,
@@ -104,13 +107,11 @@ def variant(directory_servers: Callable[[str], Directory], monkeypatch: pytest.M
     running: list[OpenLDAP] = []
 
     def start(*changes: tuple[str, str]) -> OpenLDAP:
-        for name in ("CONFIGURATION", "ENTRIES"):
-            text = getattr(directory_openldap, name)
-            for old, new in changes:
-                text = text.replace(old, new)
-            monkeypatch.setattr(directory_openldap, name, text)
-        both = directory_openldap.CONFIGURATION + directory_openldap.ENTRIES
-        assert all(old not in both for old, _ in changes)
+        for old, new in changes:
+            names = [name for name in ("CONFIGURATION", "ENTRIES") if old in getattr(directory_openldap, name)]
+            assert names, f"there is no such text to be changed: {old}"
+            for name in names:
+                monkeypatch.setattr(directory_openldap, name, getattr(directory_openldap, name).replace(old, new))
         server = OpenLDAP()
         running.append(server)
         return server.__enter__()
@@ -123,7 +124,7 @@ def variant(directory_servers: Callable[[str], Directory], monkeypatch: pytest.M
 def section(start: str) -> str:
     """The part of the configuration that begins so, up to the blank line."""
     begin = CONFIGURATION.index(start)
-    return CONFIGURATION[begin:].partition("\n\n")[0] + "\n"
+    return CONFIGURATION[begin:].partition("\n\n")[0].rstrip() + "\n"
 
 
 READABLE = ("olcRootDN: cn=config\n", f'olcRootDN:  cn=config\nolcAccess: to * by dn.exact="{SERVICE}" read\n')
@@ -135,6 +136,7 @@ HIDDEN_POLICIES = (
 )
 NO_POLICY_ENTRY = (ENTRIES[ENTRIES.index(f"dn: cn=default,ou=policies,{SUFFIX}") :], "")
 INDEXED = next(line for line in CONFIGURATION.splitlines() if "landfallHeld" in line)
+OVERLAYS = ("ppolicy", "refint", "unique", "sssvlv")
 NO_REFERENTIAL = (section("dn: olcOverlay={1}refint"), "")
 NO_UNIQUE = (section("dn: olcOverlay={2}unique"), "")
 BELOW = CONFIGURATION[CONFIGURATION.index('olcAccess: to dn.regex="^.+,') :].partition("\n")[0] + "\n"
@@ -157,8 +159,10 @@ def run_remedy(server: Directory, mend: str) -> None:
             text=True,
             check=False,
         )
-        # A module that is loaded already can't be loaded again, and the remedy goes on.
-        assert "adding new entry" in done.stdout or done.returncode == 0, done.stderr
+        # A module that is loaded already can't be loaded again, and what is there can't be added; the remedy goes on.
+        refused = [line for line in done.stderr.splitlines() if line.startswith("ldap_")]
+        unexpected = [line for line in refused if not line.endswith(EXPECTED)]
+        assert not unexpected, done.stderr
 
 
 class TestAGoodDirectory:
@@ -526,6 +530,14 @@ class TestWhatTheServerLooksAfter:
         assert "clear text" in faults(found)["password"]
         assert 'password = "modify"' in found["password"].mend
 
+    def test_sorting(self, variant: Variant) -> None:
+        overlay = section("dn: olcOverlay={3}sssvlv")
+        server = variant((overlay, ""), ("olcModuleLoad: sssvlv\n", ""))
+        found = findings(server, server.tree)["sorting"]
+        assert "does not sort" in found.text
+        run_remedy(server, found.mend)
+        assert "does not" not in findings(server, server.tree)["sorting"].text
+
     def test_389_without_stamps(self, ds389: DirectoryServer389) -> None:
         def stamped(bindings: Bindings) -> Bindings:
             return replace(bindings, groups=replace(bindings.groups, version="modifiersname;x-none"))
@@ -537,6 +549,65 @@ class TestWhatTheServerLooksAfter:
         found = findings(ds389, tree, change=stamped)
         assert "groups" in faults(found)
         assert "plugin usn enable" in found["groups"].mend
+
+
+class TestThePages:
+    def test_openldap_is_prepared_by_its_page(self, variant: Variant) -> None:
+        """A server that has nothing but a suffix and rules in which the account of the page does not occur."""
+        other = SERVICE.replace("landfall", "scim")
+        bare = [(section(f"dn: olcOverlay={{{number}}}{name}"), "") for number, name in enumerate(OVERLAYS)]
+        bare += [(f"olcModuleLoad: {name}\n", "") for name in OVERLAYS]
+        bare += [
+            (line + "\n", "") for line in CONFIGURATION.splitlines() if line.startswith(("olcDbIndex", "olcLimits"))
+        ]
+        bare += [("include: file://@BASE@/landfall.ldif\n\n", ""), ("olcSortVals: member uniqueMember\n", "")]
+        bare += [(line + "\n", "") for line in CONFIGURATION.splitlines() if "olcAccess: to dn.regex" in line]
+        bare += [
+            (f'userPassword by dn.exact="{SERVICE}" =w by self', "userPassword by self"),
+            NO_POLICY_ENTRY,
+            (READABLE[0], READABLE[1].replace(SERVICE, other)),
+        ]
+        server = variant(*bare)
+        assert faults(findings(server, server.tree))
+        page = (SCHEMA.parents[1] / "docs/directories/openldap.md").read_text().replace("dc=example,dc=org", SUFFIX)
+        page = page.replace(SERVICE, other).replace("cn: landfall\n", "cn: scim\n")
+        assert "ldapadd -Y EXTERNAL -H ldapi:/// -f deploy/ldap/landfall.ldif" in page
+        blocks = [block.partition("```")[0] for block in page.split("```ldif\n")[1:]]
+        schema = (SCHEMA / "landfall.ldif").read_text()
+        run_remedy(server, "".join(f"<<'END'\n{block}\nEND\n" for block in (schema, *blocks)))
+        found = findings(server, server.tree, write=True, bind_dn=other, password="change-me")
+        assert {what: finding.text for what, finding in found.items() if finding.state is not State.OK} == {}
+
+    def test_389_gives_the_rights_of_its_page(self, ds389: DirectoryServer389) -> None:
+        tree, other = ds389.new_tree(), SERVICE.replace("landfall", "scim")
+        text = (SCHEMA.parents[1] / "docs/directories/389ds.md").read_text()
+        for old, new in (
+            ("ou=people,dc=example,dc=org", tree.people),
+            ("ou=groups,dc=example,dc=org", tree.groups),
+            ("dc=example,dc=org", SUFFIX),
+            (SERVICE, other),
+            ("cn: landfall\n", "cn: scim\n"),
+        ):
+            text = text.replace(old, new)
+        (block,) = [block.partition("```")[0] for block in text.split("```ldif\n")[1:]]
+        with ds389.session() as connection:
+            for base in (tree.people, tree.groups):
+                connection.modify(base, {"aci": [(ldap3.MODIFY_DELETE, [])]})
+            run_remedy(ds389, f"<<'END'\n{block}\nEND\n")
+            try:
+                found = findings(ds389, tree, write=True, bind_dn=other, password="change-me")
+            finally:
+                connection.delete(other)
+        assert {what for what, finding in found.items() if finding.state is not State.OK} == {"indexes"}
+        assert "can't be read" in found["indexes"].text
+
+    @pytest.mark.parametrize("kind", ["openldap", "389ds", "active-directory"])
+    def test_every_attribute_of_the_bindings_is_in_the_table(self, kind: str) -> None:
+        pages = SCHEMA.parents[1] / "docs/directories"
+        text = (pages / ("openldap" if kind == "389ds" else kind)).with_suffix(".md").read_text()
+        bindings = load_bindings(kind)
+        for table in (bindings.users, bindings.groups):
+            assert [name for _, name in table.attributes() if f"`{name}`" not in text] == []
 
 
 @pytest.fixture

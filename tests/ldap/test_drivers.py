@@ -170,11 +170,11 @@ def test_rename_and_move(connection: Connection, directory: Directory, tree: Tre
     assert connection.rename(dn, "cn=after") is None
     (entry,) = connection.search(base_search(f"cn=after,{tree.people}", "cn")).entries
     assert entry.attributes == {"cn": [b"after"]}
-    if directory.kind == "389ds":
+    if directory.kind != "openldap":
         # The service account has no right to move.
         refused = failing(connection.rename, f"cn=after,{tree.people}", "cn=moved", superior=tree.groups)
         assert refused.code == INSUFFICIENT_ACCESS_RIGHTS
-        assert "moddn" in refused.message
+        assert refused.message
         return
     connection.rename(f"cn=after,{tree.people}", "cn=moved", superior=tree.groups)
     assert len(connection.search(base_search(f"cn=moved,{tree.groups}", "cn")).entries) == 1

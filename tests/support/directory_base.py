@@ -16,7 +16,6 @@ from pathlib import Path
 
 import ldap3
 from ldap3.core.exceptions import LDAPException
-from ldap3.utils.dn import parse_dn
 
 from tests.support.directory_tls import Identity, authority
 from tests.support.servers import HOST, Server, free_port
@@ -112,7 +111,7 @@ class Directory(Server):
         tree = Tree(f"{self._ou}=people,{root}", f"{self._ou}=groups,{root}")
         connection = self._as_administrator()
         for dn in (root, tree.people, tree.groups):
-            connection.add(dn, "organizationalUnit", {"ou": parse_dn(dn)[0][1]})
+            connection.add(dn, "organizationalUnit", {"ou": dn.partition(",")[0].partition("=")[2]})
         self._prepare(connection, tree)
         return tree
 
@@ -199,8 +198,8 @@ class Directory(Server):
 def _empty(connection: ldap3.Connection, base: str) -> None:
     pages = connection.extend.standard.paged_search(base, "(objectClass=*)", attributes=["1.1"], paged_size=500)
     found = [page["dn"] for page in pages if page["type"] == "searchResEntry"]
-    # Those with the most parts first, for they stand below the others; the last one is the base.
-    for dn in sorted(found, key=lambda dn: len(parse_dn(dn)), reverse=True)[:-1]:
+    # The longest names first: whatever stands below an entry has a longer one. The last one is the base.
+    for dn in sorted(found, key=len, reverse=True)[:-1]:
         connection.delete(dn)
 
 

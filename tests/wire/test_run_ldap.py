@@ -134,7 +134,7 @@ def test_the_commands_reach_the_directory_with_the_variables_that_are_printed(tm
         operator = Landfall(landfall.home, dict(exported), landfall.port)
         assert operator.report("users", "list")["total"] == 12
         assert {g["displayName"] for g in operator.report("groups", "list")["items"]} >= {"Workshop"}
-        assert {finding["state"] for finding in operator.report("check")} == {"ok"}
+        assert {finding["state"] for finding in operator.report("check", "--write")} == {"ok"}
         refused = subprocess.run(
             [SCRIPT],
             env={**os.environ, "LANDFALL_HOME": str(landfall.home)},

@@ -70,7 +70,11 @@ class Directory:
         `keep_open`. Raises Unable when it does not come up.
         """
         self.port = self._choose_port()
+        before = self._indexes()
         self._configure()
+        if self._indexes() != before:
+            # slapd takes an index for complete, and what was there before it would not be found.
+            _output([_program("slapindex"), "-f", str(self.root / "slapd.conf"), "-b", SUFFIX])
         log = self.root / "slapd.log"
         command = [self._program, "-d", "none", "-h", self.url, "-f", str(self.root / "slapd.conf")]
         with log.open("wb") as output:
@@ -151,6 +155,10 @@ class Directory:
         for name, path in paths.items():
             text = text.replace(f"@{name}@", str(path) if name == "SCHEMAS" else _quoted(path))
         self._write("slapd.conf", text.replace("@SUFFIX@", SUFFIX).replace("@SERVICE@", SERVICE).encode())
+
+    def _indexes(self) -> list[str]:
+        lines = (self.root / "slapd.conf").read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if line.startswith("index ")]
 
     def _choose_port(self) -> int:
         """The port of the last start if it is free, else another one."""
