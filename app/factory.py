@@ -16,6 +16,7 @@ from app.auth.setup import register as register_auth
 from app.control import ControlStore
 from app.scim.filter.parse import Limits
 from app.scim.registry import Registry, load
+from app.services.linked import with_links
 from app.services.resources import Resources
 from app.services.search import Search
 from app.services.shown import Representations
@@ -51,9 +52,9 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
     Raises ConfigError. No connection is made before the first request.
     """
     logs.configure(settings.log)
-    backend = backend or open_backend(settings, registry or load())
-    registry = backend.registry
     control = ControlStore(settings.control_url.reveal())
+    backend = with_links(backend or open_backend(settings, registry or load()), control.links)
+    registry = backend.registry
     limits = settings.limits
     representations = Representations(registry, settings.scim_url)
     context = Context(

@@ -1,5 +1,5 @@
-"""The control store: the service's own small database of integrations, credentials, signing keys and revoked
-tokens.
+"""The control store: the service's own small database of integrations, credentials, signing keys and revoked tokens,
+and of externalIds that the back end has no place for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from app.control.errors import (
     UnknownCredential,
     UnknownIntegration,
 )
+from app.control.links import Held, Links
 from app.control.models import (
     Access,
     BearerGrant,
@@ -20,6 +21,7 @@ from app.control.models import (
     Dialect,
     Integration,
     IssuedCredential,
+    Link,
     NewKey,
     SigningKey,
 )
@@ -35,9 +37,12 @@ __all__ = [
     "Credential",
     "CredentialKind",
     "Dialect",
+    "Held",
     "Integration",
     "InvalidName",
     "IssuedCredential",
+    "Link",
+    "Links",
     "NameTaken",
     "NewKey",
     "SigningKey",

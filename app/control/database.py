@@ -54,6 +54,14 @@ class Database:
             connection.execute(update(generation).values(value=generation.c.value + 1))
             yield connection
 
+    @contextmanager
+    def record(self) -> Iterator[Connection]:
+        """A transaction that writes what decides nothing: the generation stays, and only writers of one row (on SQLite
+        all) follow one another. Raises ControlUnavailable.
+        """
+        with translated(), self._writing.begin() as connection:
+            yield connection
+
     def close(self) -> None:
         """Give back every connection."""
         self._generation.close()

@@ -1,4 +1,5 @@
-"""The values that the control store takes and gives. All times are in UTC, to the second."""
+"""The values that the control store takes and gives. All times are in UTC, to the second; those of links to the
+microsecond."""
 
 from __future__ import annotations
 
@@ -95,3 +96,14 @@ class SigningKey:
     created: datetime
     retired_at: datetime | None
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The externalId of a resource, None when it has none any more. `revision` grows with every change of it from 1 on;
+    0 stands for a resource that never had one. `changed` is when it last changed."""
+
+    resource_id: str
+    external_id: str | None
+    revision: int
+    changed: datetime

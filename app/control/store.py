@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.control import credentials, integrations, keys
 from app.control.database import Database
 from app.control.errors import NameTaken, UnknownIntegration
+from app.control.links import Links
 from app.control.models import (
     Access,
     BearerGrant,
@@ -27,7 +28,7 @@ from app.control.values import is_bearer, is_id
 
 
 class ControlStore:
-    """Integrations, their credentials, signing keys and revoked tokens in one SQL database.
+    """Integrations, their credentials, signing keys, revoked tokens and, as `links`, externalIds in one SQL database.
 
     Safe for use by several threads and processes at once; a process that forks opens it afterwards. Each
     method is one transaction: when it raises, nothing has changed. Every method may raise ControlUnavailable;
@@ -39,6 +40,7 @@ class ControlStore:
         """`url` is a SQLAlchemy address (`config.sql_url.normalise`); `clock` gives seconds since 1970."""
         self._database = Database(url)
         self._clock = clock
+        self.links = Links(self._database, clock)
 
     def close(self) -> None:
         """Give back every connection. The store opens itself again when it is used again."""

@@ -1,12 +1,12 @@
-"""The tables of the control store. Times are whole seconds since 1970 in UTC, which all databases compare
-alike.
+"""The tables of the control store. Times are whole seconds since 1970 in UTC, those of links whole microseconds, which all
+databases compare alike.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, SmallInteger, String, Table, Text
 
 # Exact comparison of every column on MariaDB, whatever the collation of the database is.
 _EXACT: dict[str, Any] = {
@@ -14,6 +14,9 @@ _EXACT: dict[str, Any] = {
     "mysql_charset": "utf8mb4",
     "mysql_collate": "utf8mb4_bin",
 }
+
+LINK_LENGTH = 512
+"""Characters of an externalId; MariaDB indexes at most 3072 octets."""
 
 metadata = MetaData(
     naming_convention={
@@ -79,4 +82,20 @@ generation = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
     **_EXACT,
+)
+
+# The externalId of resources whose store has no place for it. A row without one remembers that there was one, so that
+# no revision comes back; revision 0 is a row that has only been held so far.
+links = Table(
+    "links",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("external_id", String(LINK_LENGTH)),
+    Column("revision", BigInteger, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Index("ix_links_external_id", "kind", "external_id"),
+    # What clients send may end in blanks, and a PAD SPACE collation takes those for nothing.
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
 )

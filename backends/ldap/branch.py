@@ -96,9 +96,15 @@ class Branch:
                 found[dn.key(entry.dn)] = entry
         return found
 
+    def holds(self, name: str, filter: str) -> bool:
+        """Whether the entry of that DN is there and satisfies a filter."""
+        return self._at(Search(name, Scope.BASE, filter, NOTHING)) is not None
+
     def at(self, name: str, attributes: Sequence[str]) -> Entry | None:
         """The entry of that DN, or None."""
-        search = Search(name, Scope.BASE, "(objectClass=*)", tuple(attributes))
+        return self._at(Search(name, Scope.BASE, "(objectClass=*)", tuple(attributes)))
+
+    def _at(self, search: Search) -> Entry | None:
         try:
             found = self._ask(search).entries
         except LdapError as error:
@@ -115,7 +121,7 @@ class Branch:
     def count(self, filter: str) -> int:
         """The number of entries that a filter finds: told by the server where it can, else counted page by page."""
         if self._counts:
-            search = self._search(filter, NOTHING, sort=SortKey(self.bindings.rdn), cut=Cut(1, 1))
+            search = self._search(filter, NOTHING, sort=SortKey(self.server.id), cut=Cut(1, 1))
             try:
                 total = self._ask(search).total
             except LdapError as error:

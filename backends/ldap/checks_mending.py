@@ -32,7 +32,10 @@ class Mending:
     def index(self, attributes: list[str]) -> str:
         """An equality index on each attribute."""
         if self.kind is Kind.OPENLDAP:
-            return self._modify(f"add: olcDbIndex\nolcDbIndex: {','.join(attributes)} eq")
+            lines = self._modify(f"add: olcDbIndex\nolcDbIndex: {','.join(attributes)} eq")
+            return (
+                f"{lines}\nWhere an attribute has an index of another type, add eq to that line of olcDbIndex instead."
+            )
         if self.kind is Kind.DS389:
             database = self.setup.database or "userroot"
             return "\n".join(

@@ -128,6 +128,7 @@ def limits(site: Site) -> Iterator[Finding]:
         # Pages lift the limits of Active Directory.
         yield Finding("limits", State.OK, "no limit keeps the account from reading all entries")
         return
+    own: tuple[Entry, ...] = ()
     if site.kind is Kind.DS389:
         name = site.directory.access.bind_dn
         own = site.seen(name, Scope.BASE, "(objectClass=*)", _LIMITS)
@@ -137,6 +138,8 @@ def limits(site: Site) -> Iterator[Finding]:
             )
             return
     text = "no limit of searches is lifted for the account: with more entries the server may stop before the end"
+    if site.kind is Kind.DS389 and not own:
+        text = "the account can't read its own limits of searches (nsSizeLimit and the others): see that they are -1"
     if site.kind is Kind.OPENLDAP and site.setup.limited is None:
         if sum(1 for _ in islice(site.users.all("(objectClass=*)", ("1.1",)), _USUAL + 1)) > _USUAL:
             yield Finding("limits", State.OK, f"the account is given more than {_USUAL} entries")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from app.scim.query import Delta, ResourceId
 from backends.errors import UnknownReference
 from backends.ldap.branch import Branch, chunks
-from backends.ldap.drivers.base import Connection, LdapError, Modification, Operation
-from backends.ldap.faults import NO_SUCH_ATTRIBUTE
+from backends.ldap.drivers.base import Modification, Operation
 from backends.ldap.members import Members
 
 RELATION = "members"
@@ -102,16 +100,5 @@ class Membership:
         return tuple(dict.fromkeys(known[id] for id in ids))
 
     def _is_member(self, group: str, value: bytes) -> bool:
-        return self._groups.directory.run(
-            partial(_compare, group=group, attribute=self.attribute, value=value), idempotent=True
-        )
-
-
-def _compare(connection: Connection, group: str, attribute: str, value: bytes) -> bool:
-    try:
-        return connection.compare(group, attribute, value)
-    except LdapError as error:
-        # A group without any member has no such attribute.
-        if error.code == NO_SUCH_ATTRIBUTE:
-            return False
-        raise
+        # Not by a compare: Samba makes a filter of the value without escaping it.
+        return self._groups.holds(group, self._members.filter(value))

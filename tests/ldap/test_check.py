@@ -473,6 +473,12 @@ class TestWhatTheServerLooksAfter:
         run_remedy(server, found.mend)
         assert findings(server, server.tree)["indexes"].state is State.OK
 
+    def test_an_index_for_presence_is_none_for_equality(self, variant: Variant) -> None:
+        server = variant(READABLE, (INDEXED, INDEXED.replace(" eq", " pres,sub")))
+        found = findings(server, server.tree)["indexes"]
+        assert found.state is State.WARNING
+        assert "landfallHeld" in found.text
+
     def test_indexes_that_can_not_be_read(self, openldap: OpenLDAP) -> None:
         found = findings(openldap, openldap.tree)["indexes"]
         assert found.state is State.WARNING

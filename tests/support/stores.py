@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
 from sqlalchemy import MetaData, create_engine
 
-from app.scim.registry import Registry
+from app.control import ControlStore, upgrade
+from app.control.tables import links
+from app.scim.registry import EXTERNAL_ID, Registry
+from app.services.linked import Linked
 from backends.base import Backend, Capability
 from tests.support.directory_base import Directory
 from tests.support.probe import probed
@@ -55,9 +58,9 @@ def register(store: Store) -> None:
 
 
 def selected() -> list[Store]:
-    """The reference, and the stores that BACKENDS names. Raises pytest.UsageError for a name that is not registered."""
+    """The reference, alone and with links, and the stores that BACKENDS names. Raises pytest.UsageError for a name that is not registered."""
     text = os.environ.get("BACKENDS") or DEFAULT_BACKENDS
-    names = ["reference", *(name.strip() for name in text.split(",") if name.strip())]
+    names = ["reference", "linked", *(name.strip() for name in text.split(",") if name.strip())]
     unknown = [name for name in names if name not in STORES]
     if unknown:
         raise pytest.UsageError(f"BACKENDS names {', '.join(unknown)}; known are {', '.join(STORES)}")
@@ -77,6 +80,38 @@ def _open_reference(_: pytest.FixtureRequest) -> Iterator[Opened]:
         return {"touched": backend.touched - before}
 
     yield Opened(backend, backend.empty, measure_touched)
+
+
+def without_external_id(registry: Registry) -> Registry:
+    """The registry of a store that has no place for externalId in any resource type."""
+    types = [replace(t, common=tuple(a for a in t.common if a is not EXTERNAL_ID)) for t in registry.types]
+    return replace(registry, types=tuple(types))
+
+
+@contextmanager
+def _open_linked(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """The reference without a place for externalId, and a control store for it."""
+    new_database: Callable[[str], str] = request.getfixturevalue("new_database")
+    url = new_database("sqlite")
+    upgrade(url)
+    control, engine = ControlStore(url), create_engine(url)
+    inner = ReferenceBackend(without_external_id(REGISTRY))
+
+    def empty() -> None:
+        inner.empty()
+        with engine.begin() as connection:
+            connection.execute(links.delete())
+
+    def measure_touched(call: Callable[[], object]) -> Mapping[str, int]:
+        before = inner.touched
+        call()
+        return {"touched": inner.touched - before}
+
+    try:
+        yield Opened(Linked(inner, control.links), empty, measure_touched)
+    finally:
+        control.close()
+        engine.dispose()
 
 
 @contextmanager
@@ -119,4 +154,5 @@ def _open_ldap(request: pytest.FixtureRequest, kind: str, driver: str) -> Iterat
 for _kind in ("openldap", "389ds", "samba"):
     _open = partial(_open_ldap, kind=_kind, driver="ldap3")
     register(Store(_kind, ALL, REGISTRY, _open, share=0.1, filters=1.0 if _kind == "openldap" else 0.3))
+register(Store("linked", ALL, REGISTRY, _open_linked, share=0.2, filters=0.1))
 register(Store("reference", ALL, REGISTRY, _open_reference, share=0.2, filters=0.1))
