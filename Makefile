@@ -1,7 +1,7 @@
 # `make` lists what can be made. Variables can be set on the command line: make test BACKENDS=sqlite
 
 PYTHON ?= python3
-BACKENDS ?= sqlite,postgresql,mariadb
+BACKENDS ?= sqlite,postgresql,mariadb,openldap,389ds,samba
 WORKERS ?= 2
 
 BIN := .venv/bin

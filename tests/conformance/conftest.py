@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     needed = Capability.NONE
     for mark in metafunc.definition.iter_markers("needs"):
         needed |= mark.args[0]
-    stores = [s for s in selected() if needed in s.capabilities]
+    stores = [s for s in selected(variants=True) if needed in s.capabilities]
     # One worker has a module's tests on one store, so that what they share is made once.
     groups = {s.name: pytest.mark.xdist_group(f"{metafunc.module.__name__}-{s.name}") for s in stores}
     if "leaf" in metafunc.fixturenames:

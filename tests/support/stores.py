@@ -39,7 +39,8 @@ class Opened:
 class Store:
     """A kind of store. `open` gives a fresh and empty one, and closes it. `share` is the part that it is given of what
     takes long (examples of call sequences, members of the large group): a server gets less than a file.
-    `filters` is the part of the generated filters that it is given."""
+    `filters` is the part of the generated filters that it is given. A store with `variant_of` is the one of that name
+    reached in another way."""
 
     name: str
     capabilities: Capability
@@ -47,6 +48,7 @@ class Store:
     open: Callable[[pytest.FixtureRequest], AbstractContextManager[Opened]]
     share: float = 1.0
     filters: float = 1.0
+    variant_of: str | None = None
 
 
 STORES: dict[str, Store] = {}
@@ -57,14 +59,16 @@ def register(store: Store) -> None:
     STORES[store.name] = store
 
 
-def selected() -> list[Store]:
-    """The reference, alone and with links, and the stores that BACKENDS names. Raises pytest.UsageError for a name that is not registered."""
+def selected(*, variants: bool = False) -> list[Store]:
+    """The reference, the stores that BACKENDS names, and their variants if those are asked for. Raises pytest.UsageError for a name that is not registered."""
     text = os.environ.get("BACKENDS") or DEFAULT_BACKENDS
-    names = ["reference", "linked", *(name.strip() for name in text.split(",") if name.strip())]
+    names = ["reference", *(name.strip() for name in text.split(",") if name.strip())]
     unknown = [name for name in names if name not in STORES]
     if unknown:
         raise pytest.UsageError(f"BACKENDS names {', '.join(unknown)}; known are {', '.join(STORES)}")
-    return [STORES[name] for name in dict.fromkeys(names)]
+    stores = [STORES[name] for name in dict.fromkeys(names)]
+    others = [store for store in STORES.values() if variants and store.variant_of in names]
+    return [*stores, *others]
 
 
 REGISTRY = probed()
@@ -154,5 +158,7 @@ def _open_ldap(request: pytest.FixtureRequest, kind: str, driver: str) -> Iterat
 for _kind in ("openldap", "389ds", "samba"):
     _open = partial(_open_ldap, kind=_kind, driver="ldap3")
     register(Store(_kind, ALL, REGISTRY, _open, share=0.1, filters=1.0 if _kind == "openldap" else 0.3))
-register(Store("linked", ALL, REGISTRY, _open_linked, share=0.2, filters=0.1))
+_open = partial(_open_ldap, kind="openldap", driver="python-ldap")
+register(Store("openldap-libldap", ALL, REGISTRY, _open, share=0.05, filters=0.1, variant_of="openldap"))
+register(Store("linked", ALL, REGISTRY, _open_linked, share=0.2, filters=0.1, variant_of="reference"))
 register(Store("reference", ALL, REGISTRY, _open_reference, share=0.2, filters=0.1))

@@ -91,7 +91,7 @@ class Landfall:
     def report(self, *arguments: str) -> Any:
         """The JSON that a command prints with --json, which has to succeed."""
         done = self.run(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
     def integration(self, name: str, access: str = "full", *options: str) -> dict[str, Any]:
