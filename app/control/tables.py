@@ -1,4 +1,4 @@
-"""The tables of the control store. Times are whole seconds since 1970 in UTC, those of links whole microseconds, which all
+"""The tables of the control store. Times are whole seconds since 1970 in UTC, those of links microseconds, which all
 databases compare alike.
 """
 

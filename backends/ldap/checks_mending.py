@@ -32,16 +32,19 @@ class Mending:
     def index(self, attributes: list[str]) -> str:
         """An equality index on each attribute."""
         if self.kind is Kind.OPENLDAP:
-            lines = self._modify(f"add: olcDbIndex\nolcDbIndex: {','.join(attributes)} eq")
+            change = self._modify(f"add: olcDbIndex\nolcDbIndex: {','.join(attributes)} eq")
             return (
-                f"{lines}\nWhere an attribute has an index of another type, add eq to that line of olcDbIndex instead."
+                f"{change}\nWhere an attribute has an index of another type, add eq to that line of olcDbIndex instead."
             )
         if self.kind is Kind.DS389:
             database = self.setup.database or "userroot"
-            return "\n".join(
+            lines = [
                 f"dsconf INSTANCE backend index add --attr {name} --index-type eq --reindex {database}"
                 for name in attributes
-            )
+            ]
+            other = f"dsconf INSTANCE backend index set --attr NAME --add-type eq {database}"
+            again = f"dsconf INSTANCE backend index reindex --attr NAME {database}"
+            return "\n".join((*lines, "Where NAME has an index of another type:", other, again))
         return (
             "As a schema administrator, for each attribute (searchFlags keeps its other bits; this adds 1):\n"
             + "\n".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,9 @@ from config.directory import Password, UserBindings
 
 _REFUSED = "the directory's password policy refuses it"
 _ATTRIBUTES = frozenset({"unicodePwd", "userPassword"})
+_OF_POLICY = re.compile(r"(?<!user)password|0000052d", re.IGNORECASE)
+"""In the message of a refusal by policy, where the attribute's name may be in others; the number is Active Directory's
+ERROR_PASSWORD_RESTRICTION."""
 
 
 class Passwords:
@@ -62,7 +66,7 @@ class Passwords:
     @staticmethod
     def refuse(error: LdapError, attributes: Attributes) -> None:
         """Raise RejectedValue when it was the password for which the attributes of a new entry were refused."""
-        if "password" in error.message.lower() and _ATTRIBUTES & attributes.keys():
+        if _OF_POLICY.search(error.message) and _ATTRIBUTES & attributes.keys():
             raise RejectedValue(PASSWORD, _REFUSED) from error
 
     def _put(self, name: str, attribute: str, octets: bytes) -> None:
@@ -74,6 +78,8 @@ class Passwords:
         try:
             call()
         except LdapError as error:
-            if error.code in (faults.CONSTRAINT_VIOLATION, faults.UNWILLING):
+            # A server that takes no writes is unwilling too.
+            unwilling = error.code == faults.UNWILLING and _OF_POLICY.search(error.message)
+            if error.code == faults.CONSTRAINT_VIOLATION or unwilling:
                 raise RejectedValue(PASSWORD, _REFUSED) from error
             raise

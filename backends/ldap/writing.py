@@ -25,6 +25,7 @@ from backends.ldap.planning import Planned, Planning
 from backends.ldap.requests import Requests
 
 _ATTEMPTS = 60
+_UNWILLING_AT_MOST = 3
 _STRIPES = 64
 _MEMBER_CODES = (faults.VALUE_EXISTS, faults.NO_SUCH_ATTRIBUTE, faults.ALREADY_EXISTS, faults.UNWILLING)
 _STALE_CODES = (faults.NO_SUCH_ATTRIBUTE, faults.VALUE_EXISTS)
@@ -87,9 +88,12 @@ class Writer:
         content = self._read(id)
         if expect is not None and content.stamp.version != expect:
             raise VersionMismatch
+        assertion = self._assertion(content) if expect is not None else None
+        if expect is not None and assertion is None:
+            self._claim(content)
         put_back = leave(content)
         try:
-            self._requests.delete(content.dn, self._assertion(content) if expect is not None else None)
+            self._requests.delete(content.dn, assertion)
         except LdapError as error:
             if self._requests.explained(error, content.dn).code == faults.NO_SUCH_OBJECT:
                 raise NotFound from error
@@ -97,6 +101,16 @@ class Writer:
             if error.code == faults.ASSERTION_FAILED:
                 raise VersionMismatch from error
             raise
+
+    def _claim(self, content: Content) -> None:
+        """Where a deletion can't compare the version, the record is written first: of it and another write that both
+        expect this version, one succeeds. Raises VersionMismatch."""
+        changes = self._planning.modifications(content, None, swap=True)
+        try:
+            if changes:
+                self._modified(content.dn, changes, None)
+        except Stale as error:
+            raise VersionMismatch from error
 
     def touch(self, entry: Entry, changes: Sequence[Modification]) -> None:
         """Make these changes of an entry that refers to another one; nothing happens where they are made already."""
@@ -194,6 +208,7 @@ class Writer:
             return self._modified(content.dn, changes, assertion)
         entry: Entry | None = None
         placeholder = False
+        unwilling = 0
         for _ in range(_ATTEMPTS):
             try:
                 for piece in self._membership.modifications(wanted, placeholder=placeholder):
@@ -207,9 +222,14 @@ class Writer:
                     continue
                 if error.code not in _MEMBER_CODES:
                     raise
+                refusal = error
             if changes:
                 self._refuse_changed(content)
-            wanted = self._membership.needed(content.dn, wanted)
+            before, wanted = wanted, self._membership.needed(content.dn, wanted)
+            # Active Directory is unwilling to remove who is no member; a server that takes no writes is in any case.
+            unwilling += refusal.code == faults.UNWILLING and wanted == before
+            if unwilling > _UNWILLING_AT_MOST:
+                raise refusal
             if wanted.empty:
                 return self._modified(content.dn, changes, assertion) if changes and values else entry
         raise Stale

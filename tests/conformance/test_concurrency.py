@@ -11,7 +11,7 @@ import pytest
 
 from app.scim.query import Change, Delta, Resource
 from app.scim.registry import ENTERPRISE_SCHEMA, Registry
-from backends.base import Backend
+from backends.base import Backend, Capability
 from backends.errors import NotFound, UnknownReference
 from tests.conformance.conftest import Race
 from tests.conformance.helpers import found, group, groups, members, search, user, users
@@ -179,3 +179,21 @@ def test_who_manages_and_who_is_managed_are_deleted_at_once(backend: Backend, ra
         others = [backend.create("User", user(f"u{turn}.{n}", **{manager: head.id})) for n in range(7)]
         assert race([partial(backend.delete, "User", u.id) for u in (head, *others)]) == [None] * 8
     assert found(backend, "User", None) == set()
+
+
+@pytest.mark.needs(Capability.ATOMIC_EXPECT)
+def test_of_a_deletion_and_a_change_of_one_version_one_succeeds(backend: Backend, race: Race) -> None:
+    """A resource that was changed after it was read is not deleted, and one that is deleted is not changed."""
+    for turn in range(10):
+        ann = backend.create("User", user(f"ann{turn}"))
+        deletion = partial(backend.delete, "User", ann.id, expect=ann.stamp.version)
+        change = partial(backend.update, "User", ann.id, Change({"title": "x"}), expect=ann.stamp.version)
+        deleted, changed = race([deletion, change])
+        assert (type(deleted).__name__, type(changed).__name__) in {
+            ("NoneType", "NotFound"),
+            ("NoneType", "VersionMismatch"),
+            ("VersionMismatch", "Stamp"),
+        }
+        assert found(backend, "User", None) == (set() if deleted is None else {ann.id})
+        if deleted is not None:
+            backend.delete("User", ann.id)

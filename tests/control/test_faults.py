@@ -27,6 +27,11 @@ def calls(store: ControlStore) -> list[Callable[[], object]]:
         lambda: store.create_integration("new", Access.FULL),
         lambda: store.revoke_token("jti", 1),
         lambda: store.replace_signing_key(NewKey("kid", "pem"), previous=None),
+        lambda: store.links.find("User", [nobody]),
+        lambda: store.links.named("User", "E-1", 1),
+        lambda: store.links.ensure("User", nobody),
+        lambda: store.links.held("User", nobody).__enter__(),
+        lambda: store.links.forget("User", nobody),
     ]
 
 

@@ -52,6 +52,25 @@ def test_upgrading_again_keeps_everything(sql_url: str) -> None:
     store.close()
 
 
+def test_a_schema_without_links_is_brought_forward(sql_url: str) -> None:
+    upgrade(sql_url)
+    store = ControlStore(sql_url)
+    created = store.create_integration("entra", Access.FULL)
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE links"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'"))
+    with pytest.raises(ControlUnavailable, match="landfall db upgrade"):
+        store.check()
+    upgrade(sql_url)
+    store.check()
+    assert store.list_integrations() == [created]
+    with engine.connect() as connection:
+        assert pending_difference(connection) == []
+    engine.dispose()
+    store.close()
+
+
 def test_processes_that_start_at_once_all_find_the_schema(sql_url: str) -> None:
     program = "import sys; from app.control import upgrade; upgrade(sys.argv[1])"
     processes = [

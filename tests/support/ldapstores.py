@@ -39,8 +39,8 @@ def directory_of(server: Server, driver: str = "ldap3", *, response_timeout: flo
 def opened(
     server: Server, registry: Registry, driver: str = "ldap3"
 ) -> Iterator[tuple[LdapBackend, Callable[[], None], Callable[[Callable[[], object]], Mapping[str, int]]]]:
-    """A back end on a fresh tree of a server, what empties it, and what measures a call in operations, entries and values
-    read."""
+    """A back end on a fresh tree of a server, what empties it, and what measures a call in operations, entries and
+    values read."""
     tree = server.new_tree()
     directory = directory_of(server, driver)
     backend = LdapBackend(directory, bindings_for(server.kind, tree), registry)

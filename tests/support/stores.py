@@ -60,7 +60,8 @@ def register(store: Store) -> None:
 
 
 def selected(*, variants: bool = False) -> list[Store]:
-    """The reference, the stores that BACKENDS names, and their variants if those are asked for. Raises pytest.UsageError for a name that is not registered."""
+    """The reference, the stores that BACKENDS names, and their variants if those are asked for. Raises
+    pytest.UsageError for a name that is not registered."""
     text = os.environ.get("BACKENDS") or DEFAULT_BACKENDS
     names = ["reference", *(name.strip() for name in text.split(",") if name.strip())]
     unknown = [name for name in names if name not in STORES]
