@@ -54,7 +54,7 @@ TABLE: Mapping[type[Exception], Row] = {
     store.Protected: Row(403, None, "the resource is protected from changes"),
     store.Unavailable: Row(503, None, "the store can't be reached at present; try again later"),
     PreconditionFailed: Row(412, None, "the resource is not in the version that the request demands"),
-    ControlUnavailable: Row(503, None, "the service can't decide on access at present; try again later"),
+    ControlUnavailable: Row(503, None, "the service's own database can't be reached at present; try again later"),
 }
 
 _NAMED_IDS = 20

@@ -57,7 +57,7 @@ class Database:
     @contextmanager
     def record(self) -> Iterator[Connection]:
         """A transaction that writes what decides nothing: the generation stays, and only writers of one row (on SQLite
-        all) follow one another. Raises ControlUnavailable.
+        all) follow one another. Raises what `write` raises.
         """
         with translated(), self._writing.begin() as connection:
             yield connection

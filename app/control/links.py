@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Insert, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Delete, Insert, Row, Update, delete, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
 from app.control.models import Link
 from app.control.tables import LINK_LENGTH, links
+from app.control.turns import Turns
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,11 +22,12 @@ _IDS = 500
 
 
 class Held:
-    """The link of a resource, which nobody else changes before the block ends. `link` is how it is now."""
+    """The link of a resource, which nobody else changes before the block ends. `link` is how it then is; `pending` is
+    what has to be done for that."""
 
-    def __init__(self, connection: Connection, kind: str, link: Link, now: int) -> None:
+    def __init__(self, kind: str, link: Link, now: int) -> None:
         self.link = link
-        self._connection = connection
+        self.pending: Update | Delete | None = None
         self._mine = _row_of(kind, link.resource_id)
         self._now = now
 
@@ -33,25 +35,27 @@ class Held:
         """The link with another externalId, the next revision and a time of change later than `after`."""
         changed = max(self._now, _microseconds(after) + 1)
         values = {"external_id": external_id, "revision": self.link.revision + 1, "last_seen": changed}
-        self._connection.execute(update(links).where(self._mine).values(values))
+        self.pending = update(links).where(self._mine).values(values)
         self.link = Link(self.link.resource_id, external_id, self.link.revision + 1, _moment(changed))
         return self.link
 
     def forget(self) -> None:
-        """Afterwards the resource has no link."""
-        self._connection.execute(delete(links).where(self._mine))
+        """The resource has no link any more."""
+        self.pending = delete(links).where(self._mine)
 
 
 class Links:
-    """The links of all kinds of resources. Ids have at most 255 characters.
+    """The links of all kinds of resources. Ids have at most 255 characters. `turns` are for SQLite, where a transaction
+    that holds a link would keep off all other writers.
 
     Each method is one transaction of the control store, and each may raise ControlUnavailable. None makes a change that
     counts for `ControlStore.generation`.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float], turns: Turns | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._turns = turns
 
     def find(self, kind: str, ids: Sequence[str]) -> dict[str, Link]:
         """The links of those resources that have one or had one, by id."""
@@ -84,11 +88,15 @@ class Links:
 
     def add(self, kind: str, id: str, external_id: str, changed: datetime) -> Link:
         """The first link of a new resource, changed at that moment. One that somebody was faster to assign stays."""
-        with self._database.record() as connection:
-            _make(connection, kind, id, _microseconds(changed))
-            held = _hold(connection, kind, id, _microseconds(changed))
+        moment = _microseconds(changed)
+        with self._turn(kind, id), self._database.record() as connection:
+            _make(connection, kind, id, moment)
+            held = _hold(connection, kind, id, moment)
             assert held is not None
-            return held.link if held.link.revision else held.assign(external_id, after=changed - _MICROSECOND)
+            if not held.link.revision:
+                held.assign(external_id, after=changed - _MICROSECOND)
+                _carry_out(connection, held)
+            return held.link
 
     def ensure(self, kind: str, id: str) -> None:
         """Afterwards there is something to hold for the resource; it counts as no link."""
@@ -99,20 +107,33 @@ class Links:
     def held(self, kind: str, id: str) -> Iterator[Held | None]:
         """The link of the resource, None when there is nothing to hold; see `ensure`.
 
-        Until the block ends every other holder waits, in whichever process; on SQLite all writers of the control store
-        do. What was changed holds when the block ends, and is undone when it ends with an exception.
+        Until the block ends every other holder waits, in whichever process; a thread holds one at a time. What the link
+        was assigned holds when the block has ended; nothing has changed when that raises, or the block.
         """
         if not _can_be_sent(id):
             yield None
-            return
-        with self._database.record() as connection:
-            yield _hold(connection, kind, id, self._now())
+        elif self._turns is None:
+            with self._database.record() as connection:
+                held = _hold(connection, kind, id, self._now())
+                yield held
+                _carry_out(connection, held)
+        else:
+            with self._turn(kind, id):
+                with self._database.read() as connection:
+                    held = _hold(connection, kind, id, self._now())
+                yield held
+                if held is not None and held.pending is not None:
+                    with self._database.record() as connection:
+                        _carry_out(connection, held)
 
     def forget(self, kind: str, id: str) -> None:
         """Afterwards the resource has no link."""
         if _can_be_sent(id):
-            with self._database.record() as connection:
+            with self._turn(kind, id), self._database.record() as connection:
                 connection.execute(delete(links).where(_row_of(kind, id)))
+
+    def _turn(self, kind: str, id: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.of(f"{kind} {id}")
 
     def _now(self) -> int:
         return int(self._clock() * 1_000_000)
@@ -138,7 +159,12 @@ def _read(connection: Connection, kind: str, where: ColumnElement[bool], *, most
 
 def _hold(connection: Connection, kind: str, id: str, now: int) -> Held | None:
     row = connection.execute(select(links).where(_row_of(kind, id)).with_for_update()).one_or_none()
-    return None if row is None else Held(connection, kind, _to_link(row), now)
+    return None if row is None else Held(kind, _to_link(row), now)
+
+
+def _carry_out(connection: Connection, held: Held | None) -> None:
+    if held is not None and held.pending is not None:
+        connection.execute(held.pending)
 
 
 def _make(connection: Connection, kind: str, id: str, now: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
@@ -23,8 +24,10 @@ from app.control.models import (
     NewKey,
     SigningKey,
 )
+from app.control.turns import Turns
 from app.control.upgrade import require_current
 from app.control.values import is_bearer, is_id
+from config.sql_url import sqlite_file
 
 
 class ControlStore:
@@ -40,7 +43,8 @@ class ControlStore:
         """`url` is a SQLAlchemy address (`config.sql_url.normalise`); `clock` gives seconds since 1970."""
         self._database = Database(url)
         self._clock = clock
-        self.links = Links(self._database, clock)
+        file = sqlite_file(url)
+        self.links = Links(self._database, clock, Turns(Path(f"{file}.turns")) if file is not None else None)
 
     def close(self) -> None:
         """Give back every connection. The store opens itself again when it is used again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
@@ -201,23 +201,30 @@ class LdapBackend(Backend):
         return self.directory.run(read, idempotent=True)
 
     def _leave(self, opened: _Opened, content: Content) -> Callable[[], None]:
-        """Take a user out of its groups and away from whom it manages; gives what puts it back."""
+        """Take a user out of its groups and away from whom it manages; gives what puts it back. Nothing is changed when
+        it fails."""
         members, groups, users = opened.members, opened.writers[GROUP], opened.writers[USER]
         value = members.value_of(content.entry)
-        held = members.entries_with(value)
         attribute = members.bindings.member
-        for group in held:
-            groups.touch(group, [Modification(Operation.DELETE, attribute, (value,))])
-        branch = opened.branches[USER]
-        for via, name in branch.entries.references.items():
-            filter = dn.equality(name, content.dn)
-            for entry in branch.few(filter, branch.entries.everything):
-                users.forget(entry, via)
+        left: list[Callable[[], None]] = []
 
         def put_back() -> None:
-            for group in held:
-                groups.touch(group, [Modification(Operation.ADD, attribute, (value,))])
+            for back in left:
+                with suppress(LdapError, StoreError):
+                    back()
 
+        try:
+            for group in members.entries_with(value):
+                groups.touch(group, [Modification(Operation.DELETE, attribute, (value,))])
+                left.append(partial(groups.touch, group, [Modification(Operation.ADD, attribute, (value,))]))
+            branch = opened.branches[USER]
+            for via, name in branch.entries.references.items():
+                for entry in branch.few(dn.equality(name, content.dn), branch.entries.everything):
+                    users.refer(entry, via, None)
+                    left.append(partial(users.refer, entry, via, content.id))
+        except (LdapError, StoreError):
+            put_back()
+            raise
         return put_back
 
 

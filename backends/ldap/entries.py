@@ -16,7 +16,7 @@ from typing import Any
 from app.scim.attributes import Attribute, Type, Uniqueness
 from app.scim.query import Resource, ResourceId, Slot, Stamp, Value
 from app.scim.registry import ResourceType
-from backends.ldap import text
+from backends.ldap import dn, text
 from backends.ldap.drivers.base import Attributes, Entry
 from backends.ldap.locks import LOCKS, LockRule
 from backends.ldap.record import EMPTY, Record
@@ -186,6 +186,14 @@ class Entries:
             return None
         new = {n: text.apart(_source(d, values), d.max, d.forbid).encode() for n, d in names.items()}
         return {**attributes, **{name: (value,) for name, value in new.items()}}
+
+    def rdn_apart(self, rdn: str) -> str | None:
+        """Another RDN that no entry has; None where the RDN says what a slot holds."""
+        attribute = rdn.partition("=")[0]
+        derived = None if attribute.lower() in self._named else self._derived.get(attribute.lower())
+        if derived is None:
+            return None
+        return dn.rdn(attribute, text.apart(dn.value_of(rdn), derived.max, derived.forbid))
 
     @cached_property
     def _named(self) -> frozenset[str]:

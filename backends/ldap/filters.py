@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app.scim.attributes import Attribute, Type
 from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Op, Or, Present, Some
@@ -128,7 +128,7 @@ class Compiler:
     def _time(self, name: str, node: Compare) -> str:
         try:
             instant = datetime.fromisoformat(str(node.operand))
-            earlier, later = (_generalized(instant + timedelta(seconds=s)) for s in (-1, 1))
+            earlier, later = (self._generalized(instant + timedelta(seconds=s)) for s in (-1, 1))
         except (ValueError, OverflowError):
             return _EVERY
         bounds = {
@@ -139,6 +139,10 @@ class Compiler:
             Op.LE: f"({name}<={later})",
         }
         return bounds.get(node.op, _EVERY)
+
+    def _generalized(self, instant: datetime) -> str:
+        instant = instant.astimezone(UTC)
+        return f"{instant.year:04}{instant:%m%d%H%M%S}{self.entries.server.fraction}Z"
 
     def _active(self, node: Compare | Present) -> str:
         assert self.entries.lock is not None
@@ -281,7 +285,3 @@ def _any(filters: list[str]) -> str:
     if _EVERY in some:
         return _EVERY
     return dn.any_of(some) if some else _NO
-
-
-def _generalized(instant: datetime) -> str:
-    return instant.strftime("%Y%m%d%H%M%SZ")

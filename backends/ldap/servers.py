@@ -18,7 +18,8 @@ class Server:
     """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether
     RFC 4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although
     the subschema names no rule for it; `counts_exactly` whether the number that comes with a virtual list view is
-    exact; `dn_attribute` finds entries by their DN in a filter."""
+    exact; `dn_attribute` finds entries by their DN in a filter; `fraction` is what a Generalized Time in a filter needs
+    after its seconds."""
 
     kind: Kind
     id: str
@@ -31,6 +32,7 @@ class Server:
     counts_exactly: bool
     read_id: Callable[[bytes], ResourceId]
     id_filter: Callable[[ResourceId], str | None]
+    fraction: str = ""
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -100,6 +102,7 @@ SERVERS: Mapping[Kind, Server] = {
         counts_exactly=False,
         read_id=_guid,
         id_filter=_guid_filter,
+        fraction=".0",
     ),
 }
 

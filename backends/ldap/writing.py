@@ -120,12 +120,13 @@ class Writer:
             if error.code not in (*_MEMBER_CODES, faults.NO_SUCH_OBJECT):
                 raise
 
-    def forget(self, entry: Entry, slot: Slot) -> None:
-        """Take a reference out of an entry, with a new version; nothing happens when the entry is gone."""
+    def refer(self, entry: Entry, slot: Slot, to: ResourceId | None) -> None:
+        """Change a reference of an entry, or with None take it out, with a new version; nothing happens when the entry
+        is gone."""
         content = self._entries.content(entry)
         # Who refers to an entry may be deleted at the same moment: that is no fault of this deletion.
         with suppress(NotFound):
-            self.update(content.id, Change({slot: None}), None)
+            self.update(content.id, Change({slot: to}), None)
 
     def _attempt(self, id: ResourceId, change: Change, expect: Version | None) -> Stamp:
         recent = self._branch.recent.take(id, expect) if expect is not None and change.values else None
@@ -169,6 +170,10 @@ class Writer:
         guarded = planned is not None or expect is not None
         assertion = self._assertion(content) if guarded else None
         changes = self._planning.modifications(content, planned, swap=guarded and assertion is None)
+        renames = planned is not None and planned.rdn is not None
+        if renames and self._membership is not None:
+            # What is so already must not be taken back when the renaming fails.
+            wanted = self._membership.needed(content.dn, wanted)
         entry: Entry | None = None
         try:
             if changes or not wanted.empty:
@@ -177,27 +182,44 @@ class Writer:
             changes = self._planning.modifications(content, planned, swap=True)
             entry = self._modify(content, changes, wanted, None, values=planned is not None)
         if planned is not None and planned.rdn is not None:
-            entry = self._rename(content, planned.rdn, changes)
+            entry = self._rename(content, planned.rdn, changes, wanted)
         return content.stamp if entry is None else self._entries.content(self._requests.complete(entry)).stamp
 
     def _assertion(self, content: Content) -> str | None:
         return dn.equality(self._branch.bindings.version, content.stamp.version) if self._asserts else None
 
-    def _rename(self, content: Content, rdn: str, changes: Sequence[Modification]) -> Entry:
+    def _rename(self, content: Content, rdn: str, changes: Sequence[Modification], wanted: Wanted) -> Entry:
         """Rename the entry after its other changes were made; they are taken back when that fails."""
         try:
-            return self._requests.rename(content.dn, rdn)
+            return self._renamed(content.dn, rdn)
         except LdapError as error:
-            held = content.entry.attributes
-            back = {c.attribute: tuple(held.get(c.attribute.lower(), ())) for c in changes}
-            if back:
-                undone = [Modification(Operation.REPLACE, name, values) for name, values in back.items()]
-                self._requests.modify(content.dn, undone)
+            self._take_back(content, changes, wanted)
             if error.code == faults.NO_SUCH_OBJECT:
                 raise Stale from error
             if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
                 raise Duplicate(self._planning.named) from error
             raise
+
+    def _renamed(self, name: str, rdn: str) -> Entry:
+        try:
+            return self._requests.rename(name, rdn)
+        except LdapError as error:
+            apart = self._entries.rdn_apart(rdn) if error.code == faults.ALREADY_EXISTS else None
+            if apart is None:
+                raise
+        return self._requests.rename(name, apart)
+
+    def _take_back(self, content: Content, changes: Sequence[Modification], wanted: Wanted) -> None:
+        held = dict(content.entry.attributes)
+        if self._branch.bindings.held is not None:
+            held[self._branch.bindings.held.lower()] = tuple(slot.encode() for slot in content.record.held)
+        back = {c.attribute: tuple(held.get(c.attribute.lower(), ())) for c in changes}
+        if back:
+            undone = [Modification(Operation.REPLACE, name, values) for name, values in back.items()]
+            self._requests.modify(content.dn, undone)
+        if self._membership is not None and not wanted.empty:
+            for piece in self._membership.modifications(Wanted(wanted.remove, wanted.add)):
+                self._requests.modify(content.dn, piece)
 
     def _modify(
         self, content: Content, changes: Sequence[Modification], wanted: Wanted, assertion: str | None, *, values: bool

@@ -105,3 +105,14 @@ def test_hostile_text_selects_nothing_more(filter: str, client: Client, name: st
     user = client.user(name, title="Pilot")
     assert user["id"] not in client.found("/Users", filter)
     assert client.found("/Users", f'not ({filter}) and userName eq "{name}"') == {user["id"]}
+
+
+@pytest.mark.parametrize("early", ["0001-01-01T00:00:00Z", "0999-12-31T23:59:59Z", "2000-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("late", ["2999-01-01T00:00:00-12:00", "9999-12-31T23:59:59Z"])
+def test_times_at_the_ends_of_the_calendar(client: Client, name: str, early: str, late: str) -> None:
+    user = client.user(name)["id"]
+    for path in ("meta.created", "meta.lastModified"):
+        for between in (f'{path} gt "{early}"', f'{path} lt "{late}"', f'{path} ge "{early}" and {path} le "{late}"'):
+            assert client.found("/Users", f'userName eq "{name}" and {between}') == {user}, between
+        for beyond in (f'{path} lt "{early}"', f'{path} gt "{late}"', f'{path} eq "{early}"'):
+            assert client.found("/Users", f'userName eq "{name}" and {beyond}') == set(), beyond

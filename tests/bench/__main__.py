@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import httpx
 from rich.console import Console
@@ -26,13 +22,12 @@ from tests.bench.measure import (
     measure_bare,
     measure_sizes,
 )
-from tests.bench.population import GROUPS, USERS, populate, prepare
+from tests.bench.population import GROUPS, USERS, populate
 from tests.bench.profiling import profile
 from tests.bench.server import Server, serving
-from tests.support.servers import MariaDB, PostgreSQL
+from tests.bench.storage import NAMES, Storage, prepare, storage
 
 SIZE_TARGET = 1.5
-_SERVERS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 
 
 def main() -> None:
@@ -41,9 +36,12 @@ def main() -> None:
     console = Console(width=100)
     if arguments.profile:
         case = next(case for case in CASES if case.name == arguments.profile)
-        console.print(_layers(case, profile(case, max(1, arguments.requests // 10))))
+        name = arguments.backends.partition(",")[0]
+        console.print(_layers(name, case, profile(name, case, max(1, arguments.requests // 10))))
         return
     names = [name.strip() for name in arguments.backends.split(",") if name.strip()]
+    if unknown := set(names) - set(NAMES):
+        raise SystemExit(f"there is no {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
     console.print(
         f"One gunicorn worker with threads, {USERS} users and {GROUPS} groups, {CONNECTIONS} kept connections, "
         f"{ROUNDS} rounds of up to {arguments.requests} requests, each beside one of the bare route. "
@@ -51,41 +49,28 @@ def main() -> None:
     )
     with client() as load:
         for name in names:
-            with _database(name) as (home, sql_url):
-                _measure_all(console, load, name, home, sql_url, arguments.requests)
+            with storage(name) as store:
+                _measure_all(console, load, name, store, arguments.requests)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    default = os.environ.get("BACKENDS") or "sqlite,postgresql"
-    parser.add_argument("--backends", default=default, help="sqlite, postgresql, mariadb; by default BACKENDS")
+    parser.add_argument("--backends", default="sqlite,postgresql,openldap,openldap-libldap", help=", ".join(NAMES))
     parser.add_argument("--requests", type=int, default=2000, help="most requests of a case in a round (default: 2000)")
     parser.add_argument("--profile", choices=[case.name for case in CASES], help="show where a case's time goes")
     return parser.parse_args()
 
 
-@contextmanager
-def _database(name: str) -> Iterator[tuple[Path, str]]:
-    """A home directory, and the address of an empty database."""
-    with tempfile.TemporaryDirectory(prefix="landfall-bench-") as directory, ExitStack() as stack:
-        home = Path(directory)
-        if name == "sqlite":
-            yield home, f"sqlite:///{home / 'landfall.db'}"
-        else:
-            yield home, stack.enter_context(_SERVERS[name]()).new_database()
-
-
-def _measure_all(console: Console, load: Load, name: str, home: Path, sql_url: str, requests: int) -> None:
-    client_id, secret = prepare(home, sql_url)
-    variables = {"LANDFALL_SQL_URL": sql_url}
+def _measure_all(console: Console, load: Load, name: str, store: Storage, requests: int) -> None:
+    client_id, secret = prepare(store.home)
     with (
-        serving(home, "tests.bench.bare:application", "/bare", variables) as bare,
-        serving(home, "wsgi:application", "/readyz", variables) as service,
+        serving(store.home, "tests.bench.bare:application", "/bare", {}) as bare,
+        serving(store.home, "wsgi:application", "/readyz", store.variables) as service,
     ):
         target = Target(service, bare, populate(service.port, _token(service, client_id, secret)))
         figures = [measure_bare(load, target, requests), *(measure(load, target, case, requests) for case in CASES)]
         console.print(_figures(name, figures))
-        console.print(_sizes(name, measure_sizes(load, target, sql_url)))
+        console.print(_sizes(name, measure_sizes(load, target, store)))
 
 
 def _token(service: Server, client_id: str, secret: str) -> str:
@@ -116,8 +101,8 @@ def _sizes(name: str, figures: Sequence[SizeFigure]) -> Table:
     return table
 
 
-def _layers(case: Case, spent: Sequence[tuple[str, float]]) -> Table:
-    table = Table("layer", title=f"{case.title}: CPU by layer (SQLite)")
+def _layers(name: str, case: Case, spent: Sequence[tuple[str, float]]) -> Table:
+    table = Table("layer", title=f"{case.title}: CPU by layer ({name})")
     table.add_column("ms", justify="right")
     table.add_column("share", justify="right")
     total = sum(ms for _, ms in spent)

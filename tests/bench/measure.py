@@ -8,8 +8,8 @@ from statistics import median
 
 from tests.bench.cases import BARE, SCIM, Case, Population, change
 from tests.bench.load import Load, make_request
-from tests.bench.population import add_crowd
 from tests.bench.server import Server
+from tests.bench.storage import Storage
 
 WARM_UP = 200
 ROUNDS = 5
@@ -80,12 +80,12 @@ class SizeFigure:
         return self.large_ms / self.small_ms
 
 
-def measure_sizes(load: Load, target: Target, sql_url: str) -> list[SizeFigure]:
+def measure_sizes(load: Load, target: Target, store: Storage) -> list[SizeFigure]:
     """One member joins, one leaves, and the group is read without its members, at both sizes in turn."""
     server, known = target.service, target.known
     small, large = known.group_ids[:2]
-    add_crowd(sql_url, small, SMALL)
-    add_crowd(sql_url, large, LARGE)
+    store.add_crowd(small, SMALL)
+    store.add_crowd(large, LARGE)
     spare = known.user_ids[:_REPEATED]
     for requests in (_turns(known.token, small, large, user) for user in spare[:20]):
         load.each(server.port, requests)

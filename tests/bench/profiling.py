@@ -6,7 +6,6 @@ import cProfile
 import io
 import json
 import pstats
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,14 +14,15 @@ from typing import Any
 
 from app.control import ControlStore
 from app.factory import create_app
-from config.settings import LogSettings, Settings
+from config.loader import load
 from tests.bench.cases import Case, Population, group_document, user_document
 from tests.bench.load import make_request
-from tests.bench.population import GROUPS, USERS, prepare
+from tests.bench.population import GROUPS, USERS
+from tests.bench.storage import prepare, storage
 
 # The first pattern that a file name or a built-in's description holds decides.
 _LAYERS = (
-    ("driver", ("sqlite3", "psycopg", "pymysql")),
+    ("driver", ("sqlite3", "psycopg", "pymysql", "/backends/ldap/drivers/", "/ldap/", "ldap3", "_ssl.", "LDAP")),
     ("sqlalchemy", ("sqlalchemy", "/sql/cyextension")),
     ("back end", ("/backends/",)),
     ("control store", ("/app/control/",)),
@@ -37,17 +37,17 @@ _LAYERS = (
 )
 
 
-def profile(case: Case, requests: int) -> list[tuple[str, float]]:
-    """CPU milliseconds of each layer for one request on SQLite, the largest first.
+def profile(name: str, case: Case, requests: int) -> list[tuple[str, float]]:
+    """CPU milliseconds of each layer for one request on the store of that name, the largest first.
 
     The whole is what requests take without the profiler; its shares are those that the profiler finds, which sees
     many small functions as dearer than they are.
     """
-    with tempfile.TemporaryDirectory(prefix="landfall-bench-") as directory:
-        home = Path(directory)
-        prepare(home, f"sqlite:///{home / 'landfall.db'}")
-        app = create_app(Settings(home=home, log=LogSettings(level="error")))
-        known = _populate(app.wsgi_app, home)
+    with storage(name) as store:
+        prepare(store.home)
+        variables = {**store.variables, "LANDFALL_HOME": str(store.home), "LANDFALL_LOG_LEVEL": "error"}
+        app = create_app(load(None, variables))
+        known = _populate(app.wsgi_app, store.home)
         prepared = [_environ(raw) for raw in case.make(known, 3 * requests)]
         for environ in prepared[:requests]:
             _call(app.wsgi_app, environ, case.wanted)

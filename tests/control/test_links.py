@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.control import ControlStore, Link
+from app.control import Access, ControlStore, Link
 from app.control.links import holds
 from app.control.tables import LINK_LENGTH
 from tests.control.clock import Clock
@@ -115,6 +115,18 @@ def test_links_change_no_decision(store: ControlStore) -> None:
         held.assign("E-2", after=MADE)
     store.links.forget("User", "ann")
     assert store.generation() == before
+
+
+def test_other_writers_do_not_wait_for_a_holder(open_store: Callable[[], ControlStore]) -> None:
+    mine, other = open_store(), open_store()
+    mine.links.ensure("User", "ann")
+    with mine.links.held("User", "ann") as held:
+        assert held is not None
+        held.assign("E-1", after=MADE)
+        other.create_integration("entra", Access.FULL)
+        other.links.ensure("User", "bob")
+        assert other.links.find("User", ["ann"]) == {}
+    assert other.links.find("User", ["ann"]) == {"ann": held.link}
 
 
 def test_holders_in_several_processes_follow_one_another(open_store: Callable[[], ControlStore]) -> None:

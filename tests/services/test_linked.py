@@ -311,8 +311,9 @@ def test_a_control_store_that_is_away_stops_all_before_anything_is_written(tmp_p
     ann = linked.create("User", ANN)
     before = inner.get("User", ann.id, WANT)
     control.close()
-    for file in list(tmp_path.iterdir()):
-        file.unlink()
+    for file in tmp_path.glob("control.db*"):
+        if file.is_file():
+            file.unlink()
     calls: list[Callable[[], object]] = [
         lambda: linked.get("User", ann.id, WANT),
         lambda: linked.search("User", Query(WANT)),
