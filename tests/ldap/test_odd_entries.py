@@ -161,11 +161,12 @@ def test_a_group_that_vanishes(step: str, directory: Directory, tree: Tree, besi
         ann = new_user(backend, ANN)
         team = new_group(backend, "Team")
         hooks.before[step] = _deleting(beside, "Team")
+        calls: dict[str, Callable[[], object]] = {
+            "modify": lambda: backend.update("Group", team.id, adding(ann.id)),
+            "delete": lambda: backend.delete("Group", team.id),
+        }
         with pytest.raises(NotFound):
-            if step == "modify":
-                backend.update("Group", team.id, adding(ann.id))
-            else:
-                backend.delete("Group", team.id)
+            calls[step]()
         assert names(backend, "Group", "displayName") == set()
         assert backend.get("User", ann.id, frozenset({"userName"})).values == {"userName": ANN}
 

@@ -47,7 +47,7 @@ def together(nodes: tuple[LdapBackend, LdapBackend], work: Callable[[LdapBackend
 
 
 def test_values_of_one_user(nodes: tuple[LdapBackend, LdapBackend]) -> None:
-    """Each thread writes one slot, half of them in attributes and half in the record: the last value of each is there."""
+    """Each thread writes one slot, half of them in attributes, half in the record: the last value of each is there."""
     slots = ("title", "displayName", "name.givenName", "userType", "nickName", "locale", "timezone", "profileUrl")
     ann = new_user(nodes[0], "ann@corp.example")
 

@@ -46,7 +46,7 @@ def test_a_third_partys(tmp_path: Path, registry: Registry, monkeypatch: pytest.
     settings = Settings()
     backend = open_backend(replace(settings, backend="foreign_store:make"), registry)
     assert backend.create("User", Draft({"userName": "ann@corp.example"})).values == {"userName": "ann@corp.example"}
-    for wrong in ("foreign_store:nothing", "foreign_store:absent", "absent_store:make", "ldap"):
+    for wrong in ("foreign_store:nothing", "foreign_store:absent", "absent_store:make"):
         with pytest.raises(ConfigError, match="backend"):
             open_backend(replace(settings, backend=wrong), registry)
     del sys.modules["foreign_store"]
