@@ -111,6 +111,7 @@ class LdapBackend(Backend):
             branch = opened.branches[kind]
             content = branch.content(branch.by_id(id, branch.entries.everything))
             branch.recent.remember(content)
+            branch.recent.name((content,))
             following = opened.references[kind].follow([content], want)[0]
             return branch.entries.resource(content, following, want)
 

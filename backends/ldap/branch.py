@@ -19,7 +19,7 @@ from backends.ldap.pool import Directory
 from backends.ldap.recent import Recent
 from backends.ldap.servers import Server
 from backends.ldap.subschema import Subschema
-from config.directory import KindBindings
+from config.directory import Kind, KindBindings
 
 T = TypeVar("T")
 
@@ -90,10 +90,16 @@ class Branch:
     def by_dns(self, dns: Iterable[str], attributes: Sequence[str]) -> dict[str, Entry]:
         """The entries of this type that have one of those DNs, by `dn.key`."""
         found = {}
+        # 389 Directory Server makes one letter of two, in references to an entry and not in its DN.
+        spelled = self.server.dn_attribute if self.server.kind is Kind.DS389 else None
+        wanted = attributes if spelled is None else (*attributes, spelled)
         for chunk in chunks(dict.fromkeys(dns), AT_ONCE):
             filters = [dn.equality(self.server.dn_attribute, name) for name in chunk]
-            for entry in self.few(dn.any_of(filters), attributes):
+            for entry in self.few(dn.any_of(filters), wanted):
                 found[dn.key(entry.dn)] = entry
+                other = None if spelled is None else entry.first(spelled)
+                if other is not None:
+                    found.setdefault(dn.key(other.decode("utf-8", "replace")), entry)
         return found
 
     def holds(self, name: str, filter: str) -> bool:

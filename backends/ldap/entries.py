@@ -28,6 +28,9 @@ ACTIVE: Slot = "active"
 PASSWORD: Slot = "password"  # noqa: S105
 CONTENT = "content"
 _CLASS = "objectclass"
+_LONGEST_RDN = 240
+_SHORT = 48
+"""Octets and characters. OpenLDAP keeps an RDN twice in a key of 511 octets; a character is four of them at most."""
 
 Native = dict[str, tuple[bytes, ...]]
 """Values by attribute name in lower case: what Landfall writes to an entry, apart from the record."""
@@ -84,6 +87,7 @@ class Entries:
         self._record = bindings.record.lower() if bindings.record else None
         self._held = bindings.held.lower() if bindings.held else None
         self._version = bindings.version.lower()
+        self._rdn = bindings.rdn.lower()
         self.by_content = self._version == CONTENT
 
     @cached_property
@@ -101,15 +105,22 @@ class Entries:
         classes = {_CLASS} if self._auxiliary else set()
         return (*self.stamps, *sorted(named | derived | extra | classes))
 
-    def missing_classes(self, entry: Entry) -> tuple[bytes, ...]:
-        """The auxiliary classes of new entries that this one, which something else has made, lacks."""
+    def missing_classes(self, entry: Entry, written: Iterable[str]) -> tuple[bytes, ...]:
+        """The auxiliary classes of new entries that this one, made by something else, lacks, as far as they allow
+        the attributes that are to be written."""
         held = {name.lower() for name in entry.attributes.get(_CLASS, ())}
-        return tuple(name for name in self._auxiliary if name.lower() not in held)
+        keys = {self._subschema.key(name) for name in written}
+        return tuple(
+            name
+            for name, allowed in self._auxiliary.items()
+            if name.lower() not in held and any(key in allowed for key in keys)
+        )
 
     @cached_property
-    def _auxiliary(self) -> tuple[bytes, ...]:
+    def _auxiliary(self) -> Mapping[bytes, frozenset[str]]:
         named = ((name, self._subschema.object_class(name)) for name in self.bindings.object_classes)
-        return tuple(name.encode() for name, found in named if found is not None and found.kind is ClassKind.AUXILIARY)
+        names = [name for name, found in named if found is not None and found.kind is ClassKind.AUXILIARY]
+        return {name.encode(): self._subschema.allowed([name]) for name in names}
 
     def attributes_for(self, slots: Iterable[Slot]) -> tuple[str, ...]:
         """The attributes to ask for when only these slots matter; everything where the version depends on all."""
@@ -172,7 +183,8 @@ class Entries:
                 found[name] = (dn.encode(),)
         for name, derived in self._derived.items():
             if name not in found:
-                found[name] = (text.distinct(_source(derived, values), derived.max, derived.forbid).encode(),)
+                source = _source(derived, values)
+                found[name] = (text.distinct(source, self._room(name, source, derived.max), derived.forbid).encode(),)
         return found
 
     def apart(self, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
@@ -292,12 +304,19 @@ class Entries:
             return str(value).encode()
         rule = self._subschema.rule(name)
         syntax = rule.syntax if rule else None
-        if text.storable(value) and text.fits(syntax, value, single.max) and not set(single.forbid) & set(value):
+        room = self._room(name, value, single.max)
+        if text.storable(value) and text.fits(syntax, value, room) and not set(single.forbid) & set(value):
             return value.encode()
         if attribute.uniqueness is Uniqueness.NONE:
             return None
-        other = text.distinct(value, single.max, single.forbid)
-        return (other if text.fits(syntax, other, single.max) else text.distinct("", single.max)).encode()
+        other = text.distinct(value, room, single.forbid)
+        return (other if text.fits(syntax, other, room) else text.distinct("", room)).encode()
+
+    def _room(self, name: str, value: str, longest: int | None) -> int | None:
+        """The most characters of a value of that attribute, which may be what names the entry; None for no limit."""
+        if name == self._rdn and len(dn.escape_value(value).encode()) > _LONGEST_RDN:
+            return min(longest or _SHORT, _SHORT)
+        return longest
 
     def _put(self, found: Native, places: Sequence[Place], elements: Sequence[Any]) -> None:
         taken: set[int] = set()

@@ -97,18 +97,21 @@ class Members:
 
     def of_users(self, ids: Sequence[ResourceId]) -> Iterator[tuple[ResourceId, Reference]]:
         """The groups of each user: by what the server keeps on the users where it does, else by a search for each."""
-        attributes = (*self.identity, *((self._member_of,) if self._member_of else ()))
-        found = self._users.by_ids(ids, attributes)
-        order = [id for id in dict.fromkeys(ids) if id in found]
-        if self._member_of is None or len(order) == 1:
-            for id in order:
-                yield from ((id, reference) for reference in self.groups_of(self.value_of(found[id])))
+        if self._member_of is not None:
+            yield from self._by_what_users_keep(ids, self._member_of)
             return
-        name = self._member_of.lower()
-        named = {id: [v.decode() for v in found[id].attributes.get(name, ())] for id in order}
+        values = {} if self.by_name else {id: n.encode() for id, n in self._users.recent.names(ids).items()}
+        values.update(self.values(id for id in ids if id not in values))
+        for id in dict.fromkeys(ids):
+            if id in values:
+                yield from ((id, reference) for reference in self.groups_of(values[id]))
+
+    def _by_what_users_keep(self, ids: Sequence[ResourceId], attribute: str) -> Iterator[tuple[ResourceId, Reference]]:
+        found = self._users.by_ids(ids, (attribute,))
+        named = {id: [v.decode() for v in entry.attributes.get(attribute.lower(), ())] for id, entry in found.items()}
         groups = self._groups.by_dns((d for dns in named.values() for d in dns), self._shown[self._groups])
-        for id in order:
-            for group in sorted({dn.key(d) for d in named[id]} & groups.keys()):
+        for id in dict.fromkeys(ids):
+            for group in sorted({dn.key(d) for d in named.get(id, ())} & groups.keys()):
                 yield id, self._reference(self._groups, groups[group])
 
     def groups_of(self, value: bytes) -> list[Reference]:

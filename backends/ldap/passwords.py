@@ -53,7 +53,7 @@ class Passwords:
             case Password.NONE:
                 raise RejectedValue(PASSWORD, "passwords are not taken")
             case Password.MODIFY:
-                self._accepted(partial(self._requests.set_password, name, password))
+                self._accepted(name, partial(self._requests.set_password, name, password))
                 # A new password takes the lock away, so that the lock comes last.
                 if locked and self._lock is not None:
                     lock = Modification(Operation.REPLACE, self._lock.attribute, self._lock.values(True, ()))
@@ -71,10 +71,9 @@ class Passwords:
 
     def _put(self, name: str, attribute: str, octets: bytes) -> None:
         change = Modification(Operation.REPLACE, attribute, (octets,))
-        self._accepted(partial(self._requests.modify, name, [change]))
+        self._accepted(name, partial(self._requests.modify, name, [change]))
 
-    @staticmethod
-    def _accepted(call: Callable[[], object]) -> None:
+    def _accepted(self, name: str, call: Callable[[], object]) -> None:
         try:
             call()
         except LdapError as error:
@@ -82,4 +81,7 @@ class Passwords:
             unwilling = error.code == faults.UNWILLING and _OF_POLICY.search(error.message)
             if error.code == faults.CONSTRAINT_VIOLATION or unwilling:
                 raise RejectedValue(PASSWORD, _REFUSED) from error
-            raise
+            explained = self._requests.explained(error, name)
+            if explained is error:
+                raise
+            raise explained from error

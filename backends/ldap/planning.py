@@ -111,10 +111,11 @@ class Planning:
         if self._held is not None and after.held != content.record.held:
             held = tuple(slot.encode() for slot in after.held)
             of_record.append(Modification(Operation.REPLACE, self._held, held))
-        missing = self._entries.missing_classes(content.entry) if of_record else ()
+        changes.extend(of_record)
+        missing = self._entries.missing_classes(content.entry, [c.attribute for c in changes if c.values])
         if missing:
-            changes.append(Modification(Operation.ADD, "objectClass", missing))
-        return [*changes, *of_record]
+            changes.insert(0, Modification(Operation.ADD, "objectClass", missing))
+        return changes
 
     def locked_after(self, content: Content, values: Mapping[Slot, Value | None]) -> bool:
         """Whether the account is locked after the change of these values."""

@@ -118,6 +118,7 @@ class Searching:
         return found
 
     def _resources(self, contents: Sequence[Content], want: frozenset[Slot]) -> list[Resource]:
+        self._branch.recent.name(contents)
         following = self._references.follow(contents, want)
         pairs = zip(contents, following, strict=True)
         return [self._branch.entries.resource(content, derived, want) for content, derived in pairs]

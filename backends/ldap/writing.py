@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from threading import Lock as ThreadLock
 
 from app.scim.query import Change, Draft, Resource, ResourceId, Slot, Stamp, Value, Version
@@ -25,7 +26,7 @@ from backends.ldap.planning import Planned, Planning
 from backends.ldap.requests import Requests
 
 _ATTEMPTS = 60
-_UNWILLING_AT_MOST = 3
+_IN_VAIN_AT_MOST = 3
 _STRIPES = 64
 _MEMBER_CODES = (faults.VALUE_EXISTS, faults.NO_SUCH_ATTRIBUTE, faults.ALREADY_EXISTS, faults.UNWILLING)
 _STALE_CODES = (faults.NO_SUCH_ATTRIBUTE, faults.VALUE_EXISTS)
@@ -75,7 +76,9 @@ class Writer:
         """The stamp after the change. Raises NotFound, VersionMismatch, Duplicate, UnknownReference, RejectedValue."""
         for attempt in range(_ATTEMPTS):
             try:
-                return self._attempt(id, change, expect)
+                stamp = self._attempt(id, change, expect)
+                self._branch.recent.forget(id)
+                return stamp
             except Stale:
                 if expect is not None and self._read(id).stamp.version != expect:
                     raise VersionMismatch from None
@@ -91,6 +94,7 @@ class Writer:
         assertion = self._assertion(content) if expect is not None else None
         if expect is not None and assertion is None:
             self._claim(content)
+        self._branch.recent.forget(id)
         put_back = leave(content)
         try:
             self._requests.delete(content.dn, assertion)
@@ -156,8 +160,24 @@ class Writer:
             with self._alone(content.dn):
                 return self._write(content, planned, wanted, expect)
         except LdapError as error:
-            self._planning.refuse(error, values, content.id)
-            raise
+            apart = self._planned_apart(error, content, planned, values)
+            if apart is None:
+                self._planning.refuse(error, values, content.id)
+                raise
+        with self._alone(content.dn):
+            return self._write(content, apart, wanted, expect)
+
+    def _planned_apart(
+        self, error: LdapError, content: Content, planned: Planned | None, values: Mapping[Slot, Value | None]
+    ) -> Planned | None:
+        """The plan with derived names that no other entry has; None where that can't help. Raises Duplicate."""
+        if error.code != faults.ALREADY_EXISTS or planned is None:
+            return None
+        after = {slot: value for slot, value in {**content.values, **values}.items() if value is not None}
+        self._planning.refuse_duplicates({slot: after[slot] for slot in values if slot in after}, content.id)
+        found = self._entries.apart(after, {}) or {}
+        names = {name: octets for name, octets in found.items() if name in planned.replaced}
+        return replace(planned, replaced={**planned.replaced, **names}) if names else None
 
     def _wanted(self, content: Content, change: Change) -> Wanted:
         delta = change.relations.get(RELATION)
@@ -193,9 +213,9 @@ class Writer:
         try:
             return self._renamed(content.dn, rdn)
         except LdapError as error:
-            self._take_back(content, changes, wanted)
-            if error.code == faults.NO_SUCH_OBJECT:
+            if self._requests.explained(error, content.dn).code == faults.NO_SUCH_OBJECT:
                 raise Stale from error
+            self._take_back(content, changes, wanted)
             if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
                 raise Duplicate(self._planning.named) from error
             raise
@@ -229,8 +249,9 @@ class Writer:
         if wanted.empty or self._membership is None:
             return self._modified(content.dn, changes, assertion)
         entry: Entry | None = None
+        violation: LdapError | None = None
         placeholder = False
-        unwilling = 0
+        in_vain = 0
         for _ in range(_ATTEMPTS):
             try:
                 for piece in self._membership.modifications(wanted, placeholder=placeholder):
@@ -239,8 +260,8 @@ class Writer:
                 return entry
             except LdapError as error:
                 last = error.code == faults.OBJECT_CLASS_VIOLATION and self._membership.needs_placeholder
-                if last and not placeholder:
-                    placeholder = True
+                if last and violation is None:
+                    violation, placeholder = error, True
                     continue
                 if error.code not in _MEMBER_CODES:
                     raise
@@ -248,9 +269,13 @@ class Writer:
             if changes:
                 self._refuse_changed(content)
             before, wanted = wanted, self._membership.needed(content.dn, wanted)
+            # It has the placeholder: the class was violated by something else.
+            placeholder = placeholder and not (refusal.code == faults.VALUE_EXISTS and wanted == before)
             # Active Directory is unwilling to remove who is no member; a server that takes no writes is in any case.
-            unwilling += refusal.code == faults.UNWILLING and wanted == before
-            if unwilling > _UNWILLING_AT_MOST:
+            # And what there is already may be a name, when there are values in the change.
+            other_reason = refusal.code == faults.UNWILLING or (refusal.code == faults.ALREADY_EXISTS and values)
+            in_vain += other_reason and wanted == before
+            if in_vain > _IN_VAIN_AT_MOST:
                 raise refusal
             if wanted.empty:
                 return self._modified(content.dn, changes, assertion) if changes and values else entry

@@ -111,6 +111,7 @@ def test_ids_in_filters_and_references_are_text(client: Client, user: str, name:
 # --- headers ---
 
 
+@pytest.mark.every_store(directories=False)
 @pytest.mark.parametrize(
     ("header", "value"),
     [
@@ -149,11 +150,13 @@ def test_odd_headers_do_no_harm(client: Client, user: str, header: str, value: s
         assert "evil" not in str(answer.headers)
 
 
+@pytest.mark.every_store(directories=False)
 @pytest.mark.parametrize("value", ["bytes=0-0", "bytes=-1"])
 def test_ranges_are_not_served(client: Client, user: str, value: str) -> None:
     assert client.get(user, headers={"Range": value}).json()["id"] == user.removeprefix("/Users/")
 
 
+@pytest.mark.every_store(directories=False)
 @pytest.mark.req("P-7.7-03")
 @pytest.mark.parametrize("character", ["%0d%0a", "%0a", "%0d", "%00"])
 def test_path_characters_that_end_lines(client: Client, character: str) -> None:

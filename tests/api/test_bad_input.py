@@ -185,7 +185,6 @@ def test_unknown_schemas_are_invalid_syntax(client: Client, user: str, name: str
         refused(client.put(user, json=document), 400, "invalidSyntax")
 
 
-@pytest.mark.every_store
 @pytest.mark.parametrize("character", ["\\u0000", "\\ud800", "\\udfff", "\\udc00\\ud800", "\\uD800x", "a\\u0000"])
 @pytest.mark.parametrize("member", ["userName", "displayName", "externalId", "password", "unknown"])
 def test_nul_and_lone_surrogates_in_escapes(client: Client, user: str, character: str, member: str) -> None:
