@@ -52,7 +52,7 @@ def plain(text: str) -> bool:
 
 def fits(syntax: str | None, text: str, longest: int | None) -> bool:
     """Whether a value of that syntax (an OID, RFC 4517; None or unknown: directory string) may be this text."""
-    if longest is not None and len(text) > longest:
+    if longest is not None and _units(text) > longest:
         return False
     if syntax == _IA5:
         return text.isascii()
@@ -65,19 +65,31 @@ def distinct(text: str, longest: int | None = None, forbidden: str = "") -> str:
     """A storable text that stands for this one: itself if it can, else what is left of it and a digest of its folded
     form, so that texts that are not equal get different ones."""
     kept = "".join(c for c in text if c not in forbidden)
-    if kept == text and storable(text) and (longest is None or len(text) <= longest):
+    if kept == text and storable(text) and (longest is None or _units(text) <= longest):
         return text
     digest = hashlib.sha256(fold(text).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     clean = " ".join("".join(c if c.isascii() or _is_settled(c) else " " for c in kept if c.isprintable()).split())
     room = min(longest or 64, 64) - len(digest) - 1
-    stem = unicodedata.normalize("NFC", clean)[:room].strip()
+    stem = _cut(unicodedata.normalize("NFC", clean), room)
     return f"{stem}-{digest}" if stem else digest
 
 
 def apart(text: str, longest: int | None = None, forbidden: str = "") -> str:
     """A storable text that reminds of this one and that no other entry has."""
-    stem = distinct(text, longest, forbidden)[: min(longest or 64, 64) - 13].strip()
+    stem = _cut(distinct(text, longest, forbidden), min(longest or 64, 64) - 13)
     return f"{stem}-{secrets.token_hex(6)}"
+
+
+def _units(text: str) -> int:
+    """The length as Active Directory counts it, in the code units of UTF-16; other servers count less, or nothing."""
+    return len(text) if text.isascii() else len(text) + sum(c > "\uffff" for c in text)
+
+
+def _cut(text: str, longest: int) -> str:
+    cut = text[:longest]
+    while _units(cut) > longest:
+        cut = cut[:-1]
+    return cut.strip()
 
 
 def words(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from app.scim.registry import load
 from backends.ldap.backend import LdapBackend
 from backends.ldap.drivers import LDAP3, connector
-from backends.ldap.drivers.base import Access, Address, Connection
+from backends.ldap.drivers.base import Access, Address, Connection, Tls
 from backends.ldap.pool import Directory
 from config.directory import Bindings
 from tests.ldap.links import access, address
@@ -50,21 +50,21 @@ class Hooks:
 
 @contextmanager
 def hooked(
-    servers: Server | list[Server],
+    servers: Server | Sequence[Server],
     tree: Tree,
     *,
     bindings: Bindings | None = None,
     response_timeout: float = 60.0,
     retry_after: float = 30.0,
-    candidates: int = 10_000,
+    tls: Tls = Tls.LDAPS,
 ) -> Iterator[tuple[LdapBackend, Hooks]]:
     """A back end on one or more servers that hold the tree, and its hooks."""
-    among = servers if isinstance(servers, list) else [servers]
+    among = [servers] if isinstance(servers, Server) else list(servers)
     hooks = Hooks()
     who = replace(access(among[0]), response_timeout=response_timeout)
-    addresses = [address(server) for server in among]
+    addresses = [address(server, tls) for server in among]
     directory = Directory(addresses, who, hooks.connect, size=POOL, retry_after=retry_after)
-    backend = LdapBackend(directory, bindings or bindings_for(among[0].kind, tree), load(), candidates=candidates)
+    backend = LdapBackend(directory, bindings or bindings_for(among[0].kind, tree), load())
     try:
         yield backend, hooks
     finally:

@@ -166,6 +166,27 @@ def test_killed_right_before_a_request(step: str, mortal: Directory, tree: Tree)
         assert names(backend) == {"new@corp.example" if renamed else "ann@corp.example"}
 
 
+@pytest.mark.parametrize("step", ["search", "add", "modify", "delete"])
+def test_restarted_right_before_a_request(step: str, mortal: Directory, tree: Tree) -> None:
+    """A read is done on a new connection. A write is not sent again: with the old connection it may have arrived."""
+    call = {"search": "get", "add": "create", "modify": "update", "delete": "delete a group"}[step]
+    with hooked(mortal, tree) as (backend, hooks):
+        user = new_user(backend, "ann@corp.example")
+        team = new_group(backend, "Team", user)
+
+        def restart() -> None:
+            mortal.kill()
+            mortal.start()
+
+        hooks.before[step] = restart
+        hooks.sent.clear()
+        ends = refused({call: every_call(backend, user, team)[call]})
+        assert ends == {call: None if step == "search" else Unavailable}
+        assert hooks.sent.count(step) == (2 if step == "search" else 1)
+        assert held(backend, user) == {"before"}
+        assert members(backend, team) == [user.id]
+
+
 def test_restarted(mortal: Directory, tree: Tree) -> None:
     """After a restart the next calls are answered as if nothing had been, writes too."""
     with hooked(mortal, tree) as (backend, _):

@@ -179,14 +179,12 @@ def limits_are_told(server: Directory, tree: Tree, limited: AbstractContextManag
         new_user(backend, "late@corp.example")
 
 
-def test_limits_of_openldap(openldap: OpenLDAP, openldap_tree: Tree) -> None:
-    rule = f'dn.exact="{openldap.service_dn}" size=10 size.pr=10 size.prtotal=10'
-    limits_are_told(openldap, openldap_tree, configured(openldap, DATABASE, olcLimits=[rule]))
-
-
-def test_administrative_limits_of_openldap(openldap: OpenLDAP, openldap_tree: Tree) -> None:
-    """It looks at no more candidates than that, whatever is found among them."""
-    rule = f'dn.exact="{openldap.service_dn}" size=unlimited size.unchecked=10'
+@pytest.mark.parametrize(
+    "limit", ["size.pr=10", "size.prtotal=10", "size=10 size.prtotal=hard", "size=unlimited size.unchecked=10"]
+)
+def test_limits_of_openldap(limit: str, openldap: OpenLDAP, openldap_tree: Tree) -> None:
+    """Of the size of pages, of what all pages have together, of any search, and of the candidates it looks at."""
+    rule = f'dn.exact="{openldap.service_dn}" {limit}'
     limits_are_told(openldap, openldap_tree, configured(openldap, DATABASE, olcLimits=[rule]))
 
 

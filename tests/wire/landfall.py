@@ -19,7 +19,7 @@ import httpx
 from tests.support.servers import free_port
 from tests.support.service import Client
 
-START_SECONDS = 60
+START_SECONDS = 180
 _PROGRAM = str(Path(sys.executable).with_name("landfall"))
 _T = TypeVar("_T")
 
