@@ -27,7 +27,6 @@ from tests.support.directories import Directory, Tree
 SMALL = 100
 LARGE = {"openldap": 100_000, "389ds": 10_000, "active-directory": 2000}
 AT_ONCE = 5000
-DELETE_TREE = "1.2.840.113556.1.4.805"
 NAME = frozenset({"displayName"})
 
 Cost = tuple[Mapping[str, int], int]
@@ -38,10 +37,6 @@ def tree(directory: Directory) -> Iterator[Tree]:
     """One tree for these tests: it takes time to fill it."""
     tree = directory.new_tree()
     yield tree
-    if directory.kind == "active-directory":
-        with directory.session() as connection:
-            connection.delete(tree.people, controls=[(DELETE_TREE, True, None)])
-        return
     directory.empty(tree)
 
 
