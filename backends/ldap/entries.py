@@ -144,10 +144,6 @@ class Entries:
         """The attributes of a slot, in lower case; none for one that only the record holds."""
         return self._bound.get(slot, frozenset())
 
-    def is_derived(self, attribute: str) -> bool:
-        """Whether the attribute may hold a value although its slot has none."""
-        return attribute in self._derived
-
     @cached_property
     def _derived(self) -> Mapping[str, Derived]:
         return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
@@ -242,9 +238,6 @@ class Entries:
         values = {slot: content.values[slot] for slot in want if slot in content.values}
         values.update((slot, value) for slot, value in derived.items() if slot in want)
         return Resource(self.type.name, content.id, content.created, content.stamp, values)
-
-    def is_text(self, slot: Slot) -> bool:
-        return self.type.slots[slot].type in (Type.STRING, Type.REFERENCE, Type.DATE_TIME, Type.BINARY)
 
     def _natively(self, held: Attributes, locked: bool | None = None) -> dict[Slot, Value]:
         values: dict[Slot, Value] = {}
