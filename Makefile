@@ -27,7 +27,7 @@ demo: $(RUN) ## replay an identity provider's requests against the running servi
 	@exec $(BIN)/landfall demo
 
 test: servers $(TEST) lint ## check and test everything; BACKENDS (default: all) and WORKERS narrow it
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=5
 
 bench: $(TEST) ## measure the service against a bare route on the same server
 	$(BIN)/python -m tests.bench
