@@ -96,14 +96,16 @@ class Planning:
         self._put_lock(replaced, content, locked)
         return Planned(replaced, rdn, self._next_record(content, after, new, dns, locked))
 
-    def modifications(self, content: Content, planned: Planned | None, *, swap: bool) -> list[Modification]:
+    def modifications(
+        self, content: Content, planned: Planned | None, *, swap: bool, leaving: bool = False
+    ) -> list[Modification]:
         """The modifications of a plan; with `swap` they fail when another write of the record came first."""
         changes = [Modification(Operation.REPLACE, n, v) for n, v in planned.replaced.items()] if planned else []
         if self._record is None:
             return changes
         after = planned.record if planned is not None and planned.record is not None else content.record
         if swap:
-            after = replace(after, revision=content.record.revision + 1)
+            after = replace(after, revision=content.record.revision + 1, leaving=leaving)
         elif planned is None:
             return changes
         old, new = content.entry.first(self._record.lower()), after.write()

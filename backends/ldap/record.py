@@ -28,6 +28,8 @@ class Record:
     revision: int = 0
     changed: datetime | None = None
     digest: str = ""
+    leaving: bool = False
+    """The entry is being deleted."""
 
     @classmethod
     def read(cls, octets: bytes | None) -> Record:
@@ -43,6 +45,7 @@ class Record:
                 int(found.get("revision", 0)),
                 datetime.fromisoformat(changed) if changed else None,
                 str(found.get("digest", "")),
+                bool(found.get("leaving")),
             )
         except (ValueError, AttributeError, TypeError):
             return EMPTY
@@ -55,6 +58,7 @@ class Record:
             "revision": self.revision,
             "changed": self.changed.isoformat() if self.changed else None,
             "digest": self.digest,
+            "leaving": self.leaving,
         }
         kept = {name: value for name, value in parts.items() if value}
         return orjson.dumps(kept) if kept else b""

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from threading import Lock as ThreadLock
+from typing import NoReturn
 
 from app.scim.query import Change, Draft, Resource, ResourceId, Slot, Stamp, Value, Version
 from backends.errors import Duplicate, NotFound, Unavailable, VersionMismatch
 from backends.ldap import dn, faults
-from backends.ldap.branch import Branch
+from backends.ldap.branch import NOTHING, Branch
 from backends.ldap.drivers.base import Entry, LdapError, Modification, Operation
 from backends.ldap.entries import ACTIVE, PASSWORD, Content, Native
 from backends.ldap.membership import RELATION, Membership, Wanted
@@ -90,7 +91,7 @@ class Writer:
         to it; what it returns puts it back, and is called when the deletion fails."""
         content = self._read(id)
         if expect is not None and content.stamp.version != expect:
-            raise VersionMismatch
+            self._refuse_deletion(content)
         assertion = self._assertion(content) if expect is not None else None
         if expect is not None and assertion is None:
             self._claim(content)
@@ -109,12 +110,23 @@ class Writer:
     def _claim(self, content: Content) -> None:
         """Where a deletion can't compare the version, the record is written first: of it and another write that both
         expect this version, one succeeds. Raises VersionMismatch."""
-        changes = self._planning.modifications(content, None, swap=True)
+        changes = self._planning.modifications(content, None, swap=True, leaving=True)
         try:
             if changes:
                 self._modified(content.dn, changes, None)
-        except Stale as error:
-            raise VersionMismatch from error
+        except Stale:
+            found = self._branch.at(content.dn, self._entries.everything)
+            if found is None:
+                raise NotFound from None
+            self._refuse_deletion(self._entries.content(found))
+
+    def _refuse_deletion(self, content: Content) -> NoReturn:
+        """Raise VersionMismatch, or NotFound where another deletion that has begun comes to its end."""
+        for _ in range(_ATTEMPTS if content.record.leaving else 0):
+            if self._branch.at(content.dn, NOTHING) is None:
+                raise NotFound
+            time.sleep(0.02)
+        raise VersionMismatch
 
     def touch(self, entry: Entry, changes: Sequence[Modification]) -> None:
         """Make these changes of an entry that refers to another one; nothing happens where they are made already."""

@@ -133,7 +133,8 @@ def test_values_that_come_twice(backend: LdapBackend) -> None:
 
 def _deleting(beside: Beside, name: str) -> Callable[[], object]:
     """Deletes the user or group of that name beside the back end."""
-    filter = f"(|(uid={name})(userPrincipalName={name})(&(cn={name})(|(objectClass=groupOfNames)(objectClass=group))))"
+    group = f"(&(|(cn={name})(displayName={name}))(|(objectClass=groupOfNames)(objectClass=group)))"
+    filter = f"(|(uid={name})(userPrincipalName={name}){group})"
     dn = beside.entry(filter, ("cn",))[0]
     return lambda: beside.connection.delete(dn)
 

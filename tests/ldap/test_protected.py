@@ -29,7 +29,8 @@ def ann(backend: LdapBackend) -> Resource:
 
 def dn_of(beside: Beside, name: str) -> str:
     """The DN of the user or group of that name."""
-    return beside.entry(f"(|(uid={name})(userPrincipalName={name})(&(cn={name})(member=*))(sAMAccountName={name}))")[0]
+    group = f"(&(|(cn={name})(displayName={name}))(member=*))"
+    return beside.entry(f"(|(uid={name})(userPrincipalName={name}){group})")[0]
 
 
 def found(backend: LdapBackend, filter: str) -> list[str]:
