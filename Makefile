@@ -8,6 +8,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 RUN := .venv/installed-run
 TEST := .venv/installed-test
+# python-ldap is compiled when it is installed, so that only those who test directories need a compiler for it.
+comma := ,
+LIBLDAP := $(if $(filter openldap 389ds samba,$(subst $(comma), ,$(BACKENDS))),.venv/installed-libldap)
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-ldap demo test bench lint format clean servers
@@ -26,10 +29,10 @@ run-ldap: $(RUN) ## the same on a private OpenLDAP with sample people in it, whi
 demo: $(RUN) ## replay an identity provider's requests against the running service
 	@exec $(BIN)/landfall demo
 
-test: servers $(TEST) lint ## check and test everything; BACKENDS (default: all) and WORKERS narrow it
+test: servers $(TEST) $(LIBLDAP) lint ## check and test everything; BACKENDS (default: all) and WORKERS narrow it
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=5
 
-bench: $(TEST) ## measure the service against a bare route on the same server
+bench: servers $(TEST) $(LIBLDAP) ## measure the service against a bare route on the same server
 	$(BIN)/python -m tests.bench
 
 lint: $(TEST) ## check style, types and import contracts
@@ -69,4 +72,8 @@ $(RUN): .venv/created requirements/run.txt setup.cfg pyproject.toml
 
 $(TEST): $(RUN) requirements/test.txt
 	$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/installed-libldap: $(TEST) requirements/libldap.txt
+	$(PIP) --require-hashes -r requirements/libldap.txt
 	@touch $@

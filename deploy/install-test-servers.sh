@@ -23,11 +23,8 @@ for kind in $kinds; do
             packages="$packages mariadb-server-core mariadb-client-core"
         ;;
     openldap)
-        # python-ldap has no wheels: the others are there to compile it.
-        PATH=$PATH:/usr/sbin command -v slapd >/dev/null && command -v gcc >/dev/null &&
-            [ -e /usr/include/ldap.h ] && [ -e /usr/include/sasl/sasl.h ] &&
-            ls /usr/include/python3*/Python.h >/dev/null 2>&1 ||
-            packages="$packages slapd ldap-utils gcc libc6-dev libldap-dev libsasl2-dev python3-dev"
+        PATH=$PATH:/usr/sbin command -v slapd >/dev/null && command -v ldapmodify >/dev/null ||
+            packages="$packages slapd ldap-utils"
         ;;
     slapd)
         # What deploy/run-ldap.sh needs.
@@ -47,6 +44,14 @@ for kind in $kinds; do
     *)
         echo "$0: $kind is not one of sqlite, postgresql, mariadb, openldap, 389ds, samba" >&2
         exit 2
+        ;;
+    esac
+    case $kind in
+    openldap | 389ds | samba)
+        # The tests of directories use python-ldap too, which has no wheels: these are there to compile it.
+        command -v gcc >/dev/null && [ -e /usr/include/ldap.h ] && [ -e /usr/include/sasl/sasl.h ] &&
+            ls /usr/include/python3*/Python.h >/dev/null 2>&1 ||
+            packages="$packages gcc libc6-dev libldap-dev libsasl2-dev python3-dev"
         ;;
     esac
 done
