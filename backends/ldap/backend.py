@@ -21,6 +21,7 @@ from backends.ldap.drivers.base import Connection, ConnectionLost, LdapError, Mo
 from backends.ldap.entries import Content
 from backends.ldap.faults import translated
 from backends.ldap.filters import Compiler
+from backends.ldap.followers import Followers
 from backends.ldap.members import Members
 from backends.ldap.membership import Membership
 from backends.ldap.planning import Planning
@@ -183,6 +184,8 @@ class LdapBackend(Backend):
             kind: Writer(branch, Planning(branch, compilers[kind], references[kind], dn_of), memberships.get(kind))
             for kind, branch in branches.items()
         }
+        followers = Followers(branches[USER], members, writers[GROUP].touch, writers[USER].refer)
+        writers[USER].renamed = followers.follow
         return _Opened(subschema, branches, references, searching, writers, members)
 
     def _described(self) -> tuple[Subschema, frozenset[str]]:

@@ -45,9 +45,11 @@ class _Unasserted(Exception):
 
 
 class Writer:
-    """Writes resources of one type; `membership` for those that have members."""
+    """Writes resources of one type; `membership` for those that have members. `renamed` is called after the values of
+    a resource were changed, with its entry before and after."""
 
     def __init__(self, branch: Branch, planning: Planning, membership: Membership | None) -> None:
+        self.renamed: Callable[[Entry, Entry], None] | None = None
         self._branch = branch
         self._entries = branch.entries
         self._planning = planning
@@ -215,6 +217,8 @@ class Writer:
             entry = self._modify(content, changes, wanted, None, values=planned is not None)
         if planned is not None and planned.rdn is not None:
             entry = self._rename(content, planned.rdn, changes, wanted)
+        if planned is not None and self.renamed is not None:
+            self.renamed(content.entry, _after(content.entry, planned, content.dn if entry is None else entry.dn))
         return content.stamp if entry is None else self._entries.content(self._requests.complete(entry)).stamp
 
     def _assertion(self, content: Content) -> str | None:
@@ -358,3 +362,12 @@ class Writer:
         """Where a write does not tell the version that it made, writes of one entry follow each other in this process,
         so that the version read afterwards is that of the write."""
         return nullcontext() if self._branch.server.post_read else self._stripes[hash(dn.key(name)) % _STRIPES]
+
+
+def _after(before: Entry, planned: Planned, name: str) -> Entry:
+    """What has become of an entry that was changed as planned, and has that DN now."""
+    attributes = {**before.attributes, **planned.replaced}
+    if planned.rdn is not None:
+        rdn = dn.split(name)[0]
+        attributes[rdn.partition("=")[0].strip().lower()] = (dn.value_of(rdn).encode(),)
+    return Entry(name, attributes)

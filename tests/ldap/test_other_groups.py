@@ -96,6 +96,21 @@ def test_members_from_both_sides(groups: Groups) -> None:
         backend.update("Group", team.id, adding("00000000-0000-0000-0000-000000000000"))
 
 
+def test_members_whose_names_change(groups: Groups) -> None:
+    """They stay members under their new names, and who gets such an old name is in none of their groups."""
+    backend = groups.backend
+    ann, bob = new_user(backend, "ann@corp.example"), new_user(backend, "bob@corp.example")
+    team, other = groups.made("Team", 1), groups.made("Other", 2)
+    backend.update("Group", team.id, adding(ann.id, bob.id))
+    backend.update("User", ann.id, Change({"userName": "anna@corp.example"}))
+    backend.update("User", bob.id, Change({"userName": "ann@corp.example"}))
+    assert groups.groups_of(bob) == [team.id]
+    backend.update("Group", other.id, adding(bob.id))
+    assert set(members(backend, team)) == {ann.id, bob.id}
+    assert members(backend, other) == [bob.id]
+    assert groups.groups_of(ann) == [team.id]
+
+
 def test_empty_groups(groups: Groups) -> None:
     """A group loses its last member and gets one again."""
     backend = groups.backend
