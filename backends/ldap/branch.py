@@ -8,11 +8,12 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from app.scim.query import ResourceId
+from app.scim.query import ResourceId, Slot
 from app.scim.registry import ResourceType
 from backends.errors import NotFound
 from backends.ldap import dn
-from backends.ldap.drivers.base import Connection, Cut, Entry, Found, LdapError, Scope, Search, SortKey
+from backends.ldap.drivers.base import Connection, Entry, Found, LdapError, Only, Scope, Search, SortKey
+from backends.ldap.drivers.controls import MATCHED_VALUES
 from backends.ldap.entries import Content, Entries
 from backends.ldap.faults import NO_SUCH_OBJECT
 from backends.ldap.pool import Directory
@@ -28,7 +29,6 @@ AT_ONCE = 100
 
 NOTHING = ("1.1",)
 SORT_CONTROL = "1.2.840.113556.1.4.473"
-CUT_CONTROL = "2.16.840.1.113730.3.4.9"
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,9 @@ class Branch:
         self.entries = Entries(type, bindings, server, subschema)
         self.recent = Recent()
         self._page_size = page_size
-        self._counts = server.counts_exactly and {SORT_CONTROL, CUT_CONTROL} <= controls
         self.sorts = SORT_CONTROL in controls
+        self._counts = server.counts_rest and self.sorts
+        self.tells_values = MATCHED_VALUES in controls
 
     def within(self, filter: str) -> str:
         """The filter, for entries of this type only."""
@@ -69,6 +70,12 @@ class Branch:
     def few(self, filter: str, attributes: Sequence[str], limit: int = 0) -> tuple[Entry, ...]:
         """The entries of a search that is known to find not many; `limit` is a size limit, 0 for none."""
         return self._ask(self._search(filter, attributes, size_limit=limit)).entries
+
+    def few_with(self, only: Only, attributes: Sequence[str]) -> tuple[Entry, ...]:
+        """The entries that have one of those values, each with these attributes and those of the values that it has.
+        Only where `tells_values`."""
+        filter = dn.any_of(dn.equality(only.attribute, value) for value in only.values)
+        return self._ask(self._search(filter, (*attributes, only.attribute), only=only)).entries
 
     def by_id(self, id: ResourceId, attributes: Sequence[str]) -> Entry:
         """The entry of a resource. Raises NotFound, for an id of any shape."""
@@ -127,16 +134,25 @@ class Branch:
     def count(self, filter: str) -> int:
         """The number of entries that a filter finds: told by the server where it can, else counted page by page."""
         if self._counts:
-            search = self._search(filter, NOTHING, sort=SortKey(self.server.id), cut=Cut(1, 1))
             try:
-                total = self._ask(search).total
+                return self._told(filter)
             except LdapError as error:
                 # Only so many of these are served at a time.
                 _log.info("the directory does not count: %s", error)
-            else:
-                if total is not None:
-                    return total
         return sum(1 for _ in self.all(filter, NOTHING))
+
+    def _told(self, filter: str) -> int:
+        sort = SortKey(self.server.id)
+
+        def count(connection: Connection) -> int:
+            found = connection.search(self._search(filter, NOTHING, page=1, sort=sort))
+            if not found.cookie:
+                return len(found.entries)
+            # The server keeps the sorted result until it is told that nobody wants the rest.
+            connection.search(self._search(filter, NOTHING, cookie=found.cookie, sort=sort))
+            return len(found.entries) + found.size
+
+        return self.directory.run(count, idempotent=True)
 
     def all(self, filter: str, attributes: Sequence[str], sort: SortKey | None = None) -> Iterator[Entry]:
         """Every entry that a filter finds, page by page, in an order that stays the same while nothing changes, or by
@@ -156,9 +172,9 @@ class Branch:
         octets = entry.first(self.server.id)
         return self.server.read_id(octets) if octets else ""
 
-    def content(self, entry: Entry) -> Content:
-        """What the entry says."""
-        return self.entries.content(entry)
+    def content(self, entry: Entry, want: frozenset[Slot] | None = None) -> Content:
+        """What the entry says; see Entries."""
+        return self.entries.content(entry, want)
 
     def _search(
         self,
@@ -169,7 +185,7 @@ class Branch:
         page: int = 0,
         cookie: bytes = b"",
         sort: SortKey | None = None,
-        cut: Cut | None = None,
+        only: Only | None = None,
     ) -> Search:
         return Search(
             self.bindings.base,
@@ -180,7 +196,7 @@ class Branch:
             page=page,
             cookie=cookie,
             sort=sort,
-            cut=cut,
+            only=only,
         )
 
     def _ask(self, search: Search) -> Found:

@@ -224,18 +224,14 @@ def referential(site: Site) -> Iterator[Finding]:
         text = f"the server keeps {member} right when entries are renamed or deleted"
         yield Finding("referential integrity", State.OK, text)
     else:
-        yield not_referential(site, renamed=True)
+        yield not_referential(site)
 
 
-def not_referential(site: Site, *, renamed: bool) -> Finding:
-    """Groups keep the DN of an entry that is renamed, or only that of one that is deleted."""
-    member = site.bindings.groups.member
-    if renamed:
-        text = f"{member} of groups keeps the old DN when a user is renamed: whose userName changes is in no group then"
-        return Finding("referential integrity", State.FAULT, text, site.mending.referential())
+def not_referential(site: Site) -> Finding:
+    """Groups keep the DN of an entry that something else than Landfall renames or deletes."""
     text = (
-        f"{member} of groups keeps the DN of a user who is deleted by another program: someone who gets this DN later "
-        "is in those groups"
+        f"{site.bindings.groups.member} of groups keeps the DN of a user whom another program renames or deletes: the "
+        "user is in no group then, and someone who gets this DN later is in all of them"
     )
     return Finding("referential integrity", State.WARNING, text, site.mending.referential())
 

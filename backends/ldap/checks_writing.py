@@ -199,9 +199,8 @@ class Rehearsal:
             self._update("User", self._made.user, {"userName": name})
             self._made.name = name
             self._remember()
-            by_name = self._site.bindings.groups.member_syntax is MemberSyntax.NAME
-            if not by_name and not _settled(self._is_member):
-                self.findings.append(checks_reading.not_referential(self._site, renamed=True))
+            if not self._is_member():
+                self._found(_REFERENTIAL, State.FAULT, "a user who was renamed is in no group any more")
 
     def _second_user(self) -> None:
         second = second_user(self._site.users, self._made.name, f"lf-check-{self._token}2")
@@ -233,10 +232,10 @@ class Rehearsal:
 
         if self._site.bindings.groups.member_syntax is MemberSyntax.DN and not _said(self.findings, _REFERENTIAL):
             if _settled(gone):
-                text = f"{member} of a group followed a user who was renamed, and lost the one who was deleted"
+                text = f"{member} of a group lost a user whom another program deleted"
                 self._found(_REFERENTIAL, State.OK, text)
             else:
-                self.findings.append(checks_reading.not_referential(self._site, renamed=False))
+                self.findings.append(checks_reading.not_referential(self._site))
         with self._step("a group can't be deleted"):
             self._site.backend.delete("Group", self._made.group)
 

@@ -29,6 +29,7 @@ PASSWORD: Slot = "password"  # noqa: S105
 CONTENT = "content"
 _CLASS = "objectclass"
 _LONGEST_RDN = 240
+_PARTS = 200
 _SHORT = 48
 """Octets and characters. OpenLDAP keeps an RDN twice in a key of 511 octets; a character is four of them at most."""
 
@@ -59,6 +60,33 @@ class Reference:
     dn: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """A place with its attribute names in lower case; `alone` is that of the value where there are no other parts."""
+
+    place: Place
+    parts: tuple[tuple[str, str], ...]
+    named: frozenset[str]
+    alone: str | None
+    extra: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, place: Place) -> _Spot:
+        parts = tuple((part, name.lower()) for part, name in place.parts.items())
+        alone = parts[0][1] if [part for part, _ in parts] == ["value"] else None
+        extra = {} if place.type is None else {"type": place.type}
+        return cls(place, parts, frozenset(name for _, name in parts), alone, extra)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of what is bound: slots with one value, slots with many, and the attributes that are derived from them."""
+
+    singles: tuple[tuple[Slot, Attribute, Single, str], ...]
+    lists: tuple[tuple[Slot, Attribute, tuple[_Spot, ...]], ...]
+    derived: tuple[tuple[str, Derived], ...]
+
+
 class Entries:
     """The entries of one resource type."""
 
@@ -78,7 +106,11 @@ class Entries:
             for slot, single in bindings.singles.items()
             if slot not in self.references
         ]
-        self._lists = [(slot, type.slots[slot], places) for slot, places in bindings.lists.items()]
+        self._lists = [
+            (slot, type.slots[slot], tuple(map(_Spot.of, places))) for slot, places in bindings.lists.items()
+        ]
+        self._parts: dict[frozenset[Slot], _Part] = {}
+        self._of_slot: dict[Slot, _Part] = {}
         self._bound: dict[Slot, frozenset[str]] = {}
         for slot, attribute in bindings.attributes():
             self._bound[slot] = self._bound.get(slot, frozenset()) | {attribute.lower()}
@@ -148,13 +180,17 @@ class Entries:
     def _derived(self) -> Mapping[str, Derived]:
         return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
 
-    def content(self, entry: Entry) -> Content:
-        """What an entry that was read with `everything`, or with `attributes_for`, says."""
+    def content(self, entry: Entry, want: frozenset[Slot] | None = None) -> Content:
+        """What an entry that was read with `everything` says, or of one that was read with `attributes_for` the wanted
+        slots; what else it says of others counts for nothing."""
         held = entry.attributes
         record = Record.read(entry.first(self._record)) if self._record else EMPTY
-        values = self._natively(held)
-        if record.values:
-            values = self._exactly(values, record, held)
+        values: Mapping[Slot, Value] = {}
+        if want is None or want:
+            values = self._natively(held, self._reading(want))
+            exact = record.values.keys() if want is None else record.values.keys() & want
+            if exact:
+                values = self._exactly(values, exact, record, held)
         identifier = entry.first(self.server.id)
         id = self.server.read_id(identifier) if identifier else ""
         created = read_time(entry.first(self.server.created))
@@ -164,24 +200,63 @@ class Entries:
     def native(self, values: Mapping[Slot, Value], dns: Mapping[Slot, str | None]) -> Native:
         """What the attributes must hold for these values; `dns` has the DNs of references. The lock is not among
         them."""
-        found: Native = {}
-        for slot, attribute, single, name in self._singles:
-            value = values.get(slot)
-            octets = None if value is None else self._octets(attribute, value, single, name)
-            if octets is not None:
-                found[name] = (octets,)
-        for slot, _, places in self._lists:
-            if slot in values:
-                self._put(found, places, values[slot])
+        found = self._written(values, self._everywhere)
         for slot, name in self.references.items():
             dn = dns.get(slot)
             if dn is not None:
                 found[name] = (dn.encode(),)
-        for name, derived in self._derived.items():
+        return found
+
+    def _written(self, values: Mapping[Slot, Value], part: _Part) -> Native:
+        """What the attributes of a part must hold, references apart."""
+        found: Native = {}
+        for slot, attribute, single, name in part.singles:
+            value = values.get(slot)
+            octets = None if value is None else self._octets(attribute, value, single, name)
+            if octets is not None:
+                found[name] = (octets,)
+        for slot, _, places in part.lists:
+            if slot in values:
+                self._put(found, places, values[slot])
+        for name, derived in part.derived:
             if name not in found:
                 source = _source(derived, values)
                 found[name] = (text.distinct(source, self._room(name, source, derived.max), derived.forbid).encode(),)
         return found
+
+    @cached_property
+    def _everywhere(self) -> _Part:
+        return _Part(tuple(self._singles), tuple(self._lists), tuple(self._derived.items()))
+
+    def _reading(self, want: frozenset[Slot] | None) -> _Part:
+        """What is read for these slots: theirs, and those on which it depends what their attributes must hold."""
+        if want is None:
+            return self._everywhere
+        part = self._parts.get(want)
+        if part is None:
+            named = {attribute for slot in want for attribute in self._bound.get(slot, ())}
+            slots = {slot for slot, attributes in self._bound.items() if attributes & named}
+            slots.update(*(self._derived[name].slots for name in named & self._derived.keys()))
+            part = _Part(
+                tuple(single for single in self._singles if single[0] in slots),
+                tuple(listed for listed in self._lists if listed[0] in slots),
+                (),
+            )
+            if len(self._parts) < _PARTS:
+                self._parts[want] = part
+        return part
+
+    def _writing(self, slot: Slot) -> _Part:
+        """What is written to the attributes of a slot."""
+        part = self._of_slot.get(slot)
+        if part is None:
+            names = self._bound.get(slot, frozenset())
+            part = self._of_slot[slot] = _Part(
+                tuple(single for single in self._singles if single[3] in names),
+                tuple(listed for listed in self._lists if self._bound[listed[0]] & names),
+                tuple((name, derived) for name, derived in self._derived.items() if name in names),
+            )
+        return part
 
     def apart(self, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
         """The attributes with other values for those that are derived from slots; None where there are none."""
@@ -209,7 +284,7 @@ class Entries:
 
     def exact(self, values: Mapping[Slot, Value], native: Native, locked: bool) -> dict[Slot, Value | None]:
         """The values that the attributes alone would not give back exactly or let be found."""
-        read = self._natively(native, locked)
+        read = self._natively(native, self._everywhere, locked)
         return {
             slot: values.get(slot)
             for slot in (read.keys() | values.keys()) - self._vias
@@ -219,7 +294,7 @@ class Entries:
     def comes_back(self, slot: Slot, values: Mapping[Slot, Value]) -> bool:
         """Whether the attributes alone give the slot's value back as it is."""
         native = self.native(values, {})
-        return self._natively(native, values.get(ACTIVE) is False).get(slot) == values.get(slot)
+        return self._natively(native, self._everywhere, values.get(ACTIVE) is False).get(slot) == values.get(slot)
 
     def digest(self, held: Attributes) -> str:
         """A digest of what the managed attributes hold."""
@@ -239,38 +314,45 @@ class Entries:
         values.update((slot, value) for slot, value in derived.items() if slot in want)
         return Resource(self.type.name, content.id, content.created, content.stamp, values)
 
-    def _natively(self, held: Attributes, locked: bool | None = None) -> dict[Slot, Value]:
+    def _natively(self, held: Attributes, part: _Part, locked: bool | None = None) -> dict[Slot, Value]:
         values: dict[Slot, Value] = {}
-        for slot, attribute, _, name in self._singles:
-            found = held.get(name)
-            if found:
-                value = _read(attribute, found[0])
+        for slot, attribute, _, name in part.singles:
+            if name in held:
+                value = _read(attribute, held[name][0])
                 if value is not None:
                     values[slot] = value
-        for slot, attribute, places in self._lists:
-            elements = list(_elements(attribute, places, held))
+        for slot, attribute, places in part.lists:
+            elements = [e for place in places if place.named & held.keys() for e in _elements(attribute, place, held)]
             if elements:
                 values[slot] = elements
         if self.lock is not None:
             values[ACTIVE] = not (self.locked(held) if locked is None else locked)
         return values
 
-    def _exactly(self, values: dict[Slot, Value], record: Record, held: Attributes) -> dict[Slot, Value]:
-        """The values with those of the record, as far as the attributes are what they were when it was written."""
-        claimed = {**values, **record.values}
-        given = {slot: value for slot, value in claimed.items() if value is not None}
-        expected = self.native(given, {})
-        for slot in record.values:
-            if not self._still_holds(slot, claimed.get(slot), expected, held):
+    def _exactly(
+        self, values: Mapping[Slot, Value], slots: Iterable[Slot], record: Record, held: Attributes
+    ) -> dict[Slot, Value]:
+        """The values, and for these slots those of the record, as far as the attributes are what they were when it was
+        written."""
+        claimed = {slot: value for slot, value in {**values, **record.values}.items() if value is not None}
+        given = dict(values)
+        for slot in slots:
+            if not self._still_holds(slot, claimed, held):
+                continue
+            if slot in claimed:
+                given[slot] = claimed[slot]
+            else:
                 given.pop(slot, None)
-                if slot in values:
-                    given[slot] = values[slot]
         return given
 
-    def _still_holds(self, slot: Slot, value: Value | None, expected: Native, held: Attributes) -> bool:
+    def _still_holds(self, slot: Slot, claimed: Mapping[Slot, Value], held: Attributes) -> bool:
         if slot == ACTIVE and self.lock is not None:
-            return self.locked(held) == (value is False)
-        return all(set(expected.get(name, ())) == set(held.get(name, ())) for name in self._bound.get(slot, ()))
+            return self.locked(held) == (claimed.get(slot) is False)
+        names = self._bound.get(slot)
+        if not names:
+            return True
+        expected = self._written(claimed, self._writing(slot))
+        return all(set(expected.get(name, ())) == set(held.get(name, ())) for name in names)
 
     def _reference(self, slot: Slot, record: Record, held: Attributes) -> Reference | None:
         name = self.references.get(slot)
@@ -311,23 +393,20 @@ class Entries:
             return min(longest or _SHORT, _SHORT)
         return longest
 
-    def _put(self, found: Native, places: Sequence[Place], elements: Sequence[Any]) -> None:
+    def _put(self, found: Native, places: Sequence[_Spot], elements: Sequence[Any]) -> None:
         taken: set[int] = set()
         for element in elements:
             parts = element if isinstance(element, dict) else {"value": element}
             index = _place_of(places, parts)
-            if index is None:
+            if index is None or index in taken:
                 continue
-            place = places[index]
-            if set(place.parts) == {"value"}:
-                self._append(found, place, "value", parts.get("value"))
-            elif index not in taken:
+            spot = places[index]
+            if spot.alone is None:
                 taken.add(index)
-                for part in place.parts:
-                    self._append(found, place, part, parts.get(part))
+            for part, name in spot.parts:
+                self._append(found, name, spot.place, part, parts.get(part))
 
-    def _append(self, found: Native, place: Place, part: str, value: Any) -> None:
-        name = place.parts[part].lower()
+    def _append(self, found: Native, name: str, place: Place, part: str, value: Any) -> None:
         rule = self._subschema.rule(name)
         syntax = rule.syntax if rule else None
         if not isinstance(value, str) or not text.storable(value) or not text.fits(syntax, value, place.limit(part)):
@@ -368,25 +447,21 @@ def _read(attribute: Attribute, octets: bytes) -> Value | None:
     return value or None
 
 
-def _place_of(places: Sequence[Place], parts: Mapping[str, Any]) -> int | None:
+def _place_of(places: Sequence[_Spot], parts: Mapping[str, Any]) -> int | None:
     kind = str(parts.get("type", "")).lower()
-    exact = (n for n, place in enumerate(places) if place.type is not None and place.type.lower() == kind)
-    return next(exact, next((n for n, place in enumerate(places) if place.type is None), None))
+    exact = (n for n, s in enumerate(places) if s.place.type is not None and s.place.type.lower() == kind)
+    return next(exact, next((n for n, s in enumerate(places) if s.place.type is None), None))
 
 
-def _elements(attribute: Attribute, places: Sequence[Place], held: Attributes) -> Iterable[Any]:
-    for place in places:
-        extra: dict[str, Any] = {} if place.type is None else {"type": place.type}
-        if set(place.parts) == {"value"}:
-            found = [
-                {"value": value} for octets in held.get(place.parts["value"].lower(), ()) if (value := _text(octets))
-            ]
-        else:
-            one = {p: v for p, n in place.parts.items() if (v := _text(next(iter(held.get(n.lower(), ())), b"")))}
-            found = [one] if one else []
-        for number, element in enumerate(found):
-            primary = {"primary": True} if place.primary and number == 0 else {}
-            yield {**element, **extra, **primary} if attribute.sub_attributes else element["value"]
+def _elements(attribute: Attribute, spot: _Spot, held: Attributes) -> Iterable[Any]:
+    if spot.alone is not None:
+        found = [{"value": value} for octets in held[spot.alone] if (value := _text(octets))]
+    else:
+        one = {part: v for part, name in spot.parts if name in held and (v := _text(held[name][0]))}
+        found = [one] if one else []
+    for number, element in enumerate(found):
+        primary = {"primary": True} if spot.place.primary and number == 0 else {}
+        yield {**element, **spot.extra, **primary} if attribute.sub_attributes else element["value"]
 
 
 def _text(octets: bytes) -> str | None:

@@ -3,15 +3,16 @@ clients."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from app.scim.query import Reference, ResourceId
 from backends.ldap import dn
 from backends.ldap.branch import AT_ONCE, Branch, chunks
-from backends.ldap.drivers.base import Entry
+from backends.ldap.drivers.base import Entry, Only
 from config.directory import GroupBindings, MemberSyntax, UserBindings
 
 _DISPLAY = "displayName"
+_SHOWN = frozenset({_DISPLAY})
 _RANGE = ";range="
 
 
@@ -26,7 +27,7 @@ class Members:
         self._users = users
         self._member_of = users.bindings.member_of if self.bindings.member_syntax is MemberSyntax.DN else None
         self._name = users.bindings.singles["userName"].attribute
-        self._shown = {b: b.entries.attributes_for({_DISPLAY}) for b in (groups, users)}
+        self._shown = {b: b.entries.attributes_for(_SHOWN) for b in (groups, users)}
 
     @property
     def by_name(self) -> bool:
@@ -96,15 +97,37 @@ class Members:
                         yield id, reference
 
     def of_users(self, ids: Sequence[ResourceId]) -> Iterator[tuple[ResourceId, Reference]]:
-        """The groups of each user: by what the server keeps on the users where it does, else by a search for each."""
+        """The groups of each user: by what the server keeps on the users where it does, else by a search for a hundred
+        of them, or for each where the server can't tell which of them it has found."""
         if self._member_of is not None:
             yield from self._by_what_users_keep(ids, self._member_of)
             return
         values = {} if self.by_name else {id: n.encode() for id, n in self._users.recent.names(ids).items()}
         values.update(self.values(id for id in ids if id not in values))
+        if self._groups.tells_values and len(values) > 1:
+            yield from self._by_values(values)
+            return
         for id in dict.fromkeys(ids):
             if id in values:
                 yield from ((id, reference) for reference in self.groups_of(values[id]))
+
+    def _by_values(self, values: Mapping[ResourceId, bytes]) -> Iterator[tuple[ResourceId, Reference]]:
+        name = self.bindings.member.lower()
+        for chunk in chunks(values.items(), AT_ONCE):
+            ids = {value: id for id, value in chunk}
+            by_key: dict[str, ResourceId] = {}
+            found: dict[ResourceId, list[Reference]] = {id: [] for id, _ in chunk}
+            only = Only(self.bindings.member, tuple(ids))
+            for group in self._groups.few_with(only, self._shown[self._groups]):
+                reference = self._reference(self._groups, group)
+                for value in group.attributes.get(name, ()):
+                    id = ids.get(value)
+                    if id is None:
+                        by_key = by_key or {self.key(value): id for value, id in ids.items()}
+                        id = by_key.get(self.key(value))
+                    if id is not None:
+                        found[id].append(reference)
+            yield from ((id, reference) for id, references in found.items() for reference in references)
 
     def _by_what_users_keep(self, ids: Sequence[ResourceId], attribute: str) -> Iterator[tuple[ResourceId, Reference]]:
         found = self._users.by_ids(ids, (attribute,))
@@ -153,5 +176,5 @@ class Members:
         return [self._reference(self._users, entries[key]) for key in keys if key in entries]
 
     def _reference(self, branch: Branch, entry: Entry) -> Reference:
-        content = branch.content(entry)
+        content = branch.content(entry, _SHOWN)
         return Reference(content.id, branch.type.name, content.values.get(_DISPLAY))

@@ -56,9 +56,9 @@ class References:
         dns = [r.dn for c in contents if (r := c.references.get(via)) is not None and r.dn is not None]
         if not dns:
             return {}
-        slots = sources - {"id"}
+        slots = frozenset(sources - {"id"})
         attributes = branch.entries.attributes_for(slots)
-        return {name: _seen(branch, entry) for name, entry in branch.by_dns(dns, attributes).items()}
+        return {name: _seen(branch, entry, slots) for name, entry in branch.by_dns(dns, attributes).items()}
 
 
 def _unknown(content: Content, via: Slot) -> bool:
@@ -66,6 +66,6 @@ def _unknown(content: Content, via: Slot) -> bool:
     return reference is not None and reference.id is None
 
 
-def _seen(branch: Branch, entry: Entry) -> tuple[ResourceId, Mapping[Slot, Value]]:
-    content = branch.content(entry)
+def _seen(branch: Branch, entry: Entry, slots: frozenset[Slot]) -> tuple[ResourceId, Mapping[Slot, Value]]:
+    content = branch.content(entry, slots)
     return content.id, content.values

@@ -54,11 +54,17 @@ class Searching:
         """The window of what the directory finds, and the number of it: entries outside the window are only counted."""
         if not count:
             return Page(self._branch.count(filter), ())
+        names_only = (self._branch.server.id,)
         if skip + count > _FIRST:
-            return self._window(query, self._branch.all(filter, (self._branch.server.id,)), skip, count)
-        entries, more = self._branch.first(filter, self._branch.entries.attributes_for(query.want), skip + count)
-        contents = [self._branch.content(entry) for entry in entries[skip:]]
+            return self._window(query, self._branch.all(filter, names_only), skip, count)
+        # What is before the window is not read whole, unless that is less than another search.
+        whole = skip <= count
+        attributes = self._branch.entries.attributes_for(query.want) if whole else names_only
+        entries, more = self._branch.first(filter, attributes, skip + count)
         total = self._branch.count(filter) if more else len(entries)
+        if not whole:
+            return Page(total, self._by_ids(query, [self._branch.id_of(entry) for entry in entries[skip:]]))
+        contents = [self._branch.content(entry, query.want) for entry in entries[skip:]]
         return Page(total, tuple(self._resources(contents, query.want)))
 
     def _window(self, query: Query, entries: Iterator[Entry], skip: int, count: int) -> Page:
@@ -69,9 +75,12 @@ class Searching:
             if skip <= total < skip + count:
                 ids.append(self._branch.id_of(entry))
             total += 1
+        return Page(total, self._by_ids(query, ids))
+
+    def _by_ids(self, query: Query, ids: Sequence[ResourceId]) -> tuple[Resource, ...]:
         found = self._branch.by_ids(ids, self._branch.entries.attributes_for(query.want))
-        contents = [self._branch.content(found[id]) for id in ids if id in found]
-        return Page(total, tuple(self._resources(contents, query.want)))
+        contents = [self._branch.content(found[id], query.want) for id in ids if id in found]
+        return tuple(self._resources(contents, query.want))
 
     def _key(self, sort: Sort) -> SortKey | None:
         """The key by which the directory itself sorts by a slot, by its own rules; None where it can't."""
@@ -101,7 +110,7 @@ class Searching:
         for number, entry in enumerate(self._branch.all(filter, attributes)):
             if number >= self._candidates:
                 raise TooManyCandidates
-            yield self._branch.content(entry)
+            yield self._branch.content(entry, slots)
 
     def _views(self, contents: Sequence[Content], want: frozenset[Slot], relations: frozenset[str]) -> Iterator[View]:
         resources = self._resources(contents, want)

@@ -17,9 +17,9 @@ from config.directory import Kind
 class Server:
     """One kind. `id`, `created` and `modified` name attributes, in lower case. `assertion` and `post_read` say whether
     RFC 4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although
-    the subschema names no rule for it; `counts_exactly` whether the number that comes with a virtual list view is
-    exact; `dn_attribute` finds entries by their DN in a filter; `fraction` is what a Generalized Time in a filter needs
-    after its seconds."""
+    the subschema names no rule for it; `counts_rest` whether a sorted page tells how many entries come after it;
+    `dn_attribute` finds entries by their DN in a filter; `fraction` is what a Generalized Time in a filter needs after
+    its seconds."""
 
     kind: Kind
     id: str
@@ -29,7 +29,7 @@ class Server:
     assertion: bool
     post_read: bool
     substrings: bool
-    counts_exactly: bool
+    counts_rest: bool
     read_id: Callable[[bytes], ResourceId]
     id_filter: Callable[[ResourceId], str | None]
     fraction: str = ""
@@ -73,7 +73,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=True,
         post_read=True,
         substrings=False,
-        counts_exactly=True,
+        counts_rest=True,
         read_id=_text_id,
         id_filter=_entry_uuid_filter,
     ),
@@ -86,7 +86,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=False,
         post_read=True,
         substrings=False,
-        counts_exactly=False,
+        counts_rest=False,
         read_id=_text_id,
         id_filter=_ns_unique_id_filter,
     ),
@@ -99,7 +99,7 @@ SERVERS: Mapping[Kind, Server] = {
         assertion=False,
         post_read=False,
         substrings=True,
-        counts_exactly=False,
+        counts_rest=False,
         read_id=_guid,
         id_filter=_guid_filter,
         fraction=".0",

@@ -219,7 +219,7 @@ class Writer:
             entry = self._rename(content, planned.rdn, changes, wanted)
         if planned is not None and self.renamed is not None:
             self.renamed(content.entry, _after(content.entry, planned, content.dn if entry is None else entry.dn))
-        return content.stamp if entry is None else self._entries.content(self._requests.complete(entry)).stamp
+        return content.stamp if entry is None else self._stamp(self._requests.complete(entry))
 
     def _assertion(self, content: Content) -> str | None:
         return dn.equality(self._branch.bindings.version, content.stamp.version) if self._asserts else None
@@ -312,8 +312,11 @@ class Writer:
 
     def _refuse_changed(self, content: Content) -> None:
         found = self._branch.at(content.dn, self._entries.everything)
-        if found is None or self._entries.content(found).stamp.version != content.stamp.version:
+        if found is None or self._stamp(found).version != content.stamp.version:
             raise Stale
+
+    def _stamp(self, entry: Entry) -> Stamp:
+        return self._entries.content(entry, frozenset()).stamp
 
     def _read(self, id: ResourceId, *, stamps_only: bool = False) -> Content:
         attributes = self._entries.stamps if stamps_only else self._entries.everything

@@ -55,7 +55,7 @@ class TestAGoodDirectory:
         for what in ("lock", "uniqueness", "referential integrity", "rights", "limits", "kind"):
             assert what == "limits" or found[what].state is State.OK, found[what]
         assert "its sign-in was refused" in found["lock"].text
-        assert "followed" in found["referential integrity"].text
+        assert "lost a user" in found["referential integrity"].text
         assert sorted(left(directory, tree)) == before
         directory.empty(tree)
 

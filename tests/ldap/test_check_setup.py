@@ -53,8 +53,8 @@ class TestWhatTheServerLooksAfter:
     def test_referential_integrity(self, variant: Variant) -> None:
         server = variant(NO_REFERENTIAL)
         found = findings(server, server.tree, write=True)
-        assert faults(found).keys() == {"referential integrity"}
-        assert "keeps the old DN" in found["referential integrity"].text
+        assert found["referential integrity"].state is State.WARNING
+        assert "keeps the DN" in found["referential integrity"].text
         run_remedy(server, found["referential integrity"].mend)
         assert findings(server, server.tree, write=True)["referential integrity"].state is State.OK
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,9 @@ from backends.ldap.drivers.base import (
     Address,
     Connection,
     ConnectionLost,
-    Cut,
     LdapError,
     Modification,
+    Only,
     Operation,
     Scope,
     Search,
@@ -82,7 +83,7 @@ def test_what_was_added_is_found(connection: Connection, directory: Directory, t
     dn, attributes = person(directory, tree)
     assert connection.add(dn, attributes) is None
     found = connection.search(base_search(dn, "CN", "description", "telephoneNumber"))
-    assert (found.cookie, found.total, found.references) == (b"", None, 0)
+    assert (found.cookie, found.size, found.references) == (b"", 0, 0)
     (entry,) = found.entries
     assert entry.dn.lower() == dn.lower()
     assert entry.attributes == {"cn": attributes["cn"], "description": [b"first"]}
@@ -247,14 +248,28 @@ def test_sorted_both_ways(connection: Connection, directory: Directory, tree: Tr
     assert values(True) == ascending[::-1]
 
 
-def test_a_window_of_a_sorted_result(connection: Connection, directory: Directory, tree: Tree) -> None:
+def test_a_sorted_page_tells_how_many_come_after_it(slapd: Connection, openldap: OpenLDAP, open_tree: Tree) -> None:
+    """As often as it is asked on one connection, when what was begun is also ended."""
     for number in range(9):
-        connection.add(*person(directory, tree, f"window{number}"))
-    key = SortKey(sortable(directory))
-    whole = connection.search(Search(tree.people, Scope.ONE, "(sn=*)", ("cn",), sort=key)).entries
-    found = connection.search(Search(tree.people, Scope.ONE, "(sn=*)", ("cn",), sort=key, cut=Cut(offset=4, count=3)))
-    assert found.entries == whole[3:6]
-    assert found.total == 9
+        slapd.add(*person(openldap, open_tree, f"counted{number}"))
+    search = Search(open_tree.people, Scope.ONE, "(sn=*)", ("1.1",), page=2, sort=SortKey("entryUUID"))
+    for _ in range(25):
+        found = slapd.search(search)
+        assert (len(found.entries), found.size) == (2, 7)
+        end = slapd.search(replace(search, page=0, cookie=found.cookie))
+        assert (end.entries, end.cookie) == ((), b"")
+
+
+def test_values_that_are_asked_for(slapd: Connection, openldap: OpenLDAP, open_tree: Tree) -> None:
+    """Of an attribute with many values those are returned, and of other attributes all."""
+    dn, attributes = person(openldap, open_tree)
+    slapd.add(dn, {**attributes, "title": (b"one", b"two", b"three"), "ou": (b"a", b"b")})
+    only = Only("title", (b"TWO", b"three", b"four"))
+    (entry,) = slapd.search(Search(dn, Scope.BASE, "(sn=*)", ("title", "ou"), only=only)).entries
+    assert {name: sorted(values) for name, values in entry.attributes.items()} == {
+        "title": [b"three", b"two"],
+        "ou": [b"a", b"b"],
+    }
 
 
 def test_an_order_that_the_server_does_not_have_is_an_error(slapd: Connection, open_tree: Tree) -> None:

@@ -13,7 +13,7 @@ from ldap3.utils.asn1 import encode as asn1_encode
 from pyasn1.codec.ber import decoder
 
 from backends.ldap.drivers import ber, messages
-from backends.ldap.drivers.base import Cut, LdapError, Modification, Operation, Scope, Search, SortKey
+from backends.ldap.drivers.base import LdapError, Modification, Only, Operation, Scope, Search, SortKey
 from backends.ldap.drivers.controls import ASSERTION, PAGING, SORTED, entry_at, found, of_search, of_write
 from backends.ldap.drivers.rfc4515 import encode
 
@@ -174,12 +174,22 @@ def test_a_length_that_ldap_forbids_is_malformed(octets: bytes) -> None:
 
 def test_controls_of_a_search_are_critical_and_as_in_their_rfcs() -> None:
     search = Search(
-        "dc=x", Scope.ONE, "(cn=a)", (), page=100, cookie=b"\x00k", sort=SortKey("sn", True), cut=Cut(1000, 50)
+        "dc=x",
+        Scope.ONE,
+        "(cn=a)",
+        ("cn", "sn"),
+        page=100,
+        cookie=b"\x00k",
+        sort=SortKey("sn", True),
+        only=Only("cn", (b"a", b"b")),
     )
     assert [(control.oid, control.value) for control in of_search(search)] == [
         (PAGING, bytes.fromhex("3007 020164 0402 006b".replace(" ", ""))),
         ("1.2.840.113556.1.4.473", bytes.fromhex("3009 3007 0402 736e 8101 ff".replace(" ", ""))),
-        ("2.16.840.1.113730.3.4.9", bytes.fromhex("300f 020100 020131 a007 020203e8 020100".replace(" ", ""))),
+        (
+            "1.2.826.0.1.3344810.2.3",
+            bytes.fromhex("3016 a307 0402636e 040161 a307 0402636e 040162 8702 736e".replace(" ", "")),
+        ),
     ]
     assert of_write("(cn=a)", ())[0].oid == ASSERTION
 

@@ -62,32 +62,33 @@ class SortKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A window of a sorted result (virtual list view): `offset` counts from 1."""
+class Only:
+    """Values of an attribute, by its rule for equality."""
 
-    offset: int
-    count: int
+    attribute: str
+    values: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search returned.
 
-    `cookie` continues a paged search on the same connection (RFC 2696); empty when there is no more. `total` is the
-    number of entries that the server named with a `Cut`. References to other servers (RFC 4511 section 4.5.3) are left
-    out and counted in `references`.
+    `cookie` continues a paged search on the same connection (RFC 2696); empty when there is no more. `size` is what
+    the server says the size of a paged result is. References to other servers (RFC 4511 section 4.5.3) are left out and
+    counted in `references`.
     """
 
     entries: tuple[Entry, ...]
     cookie: bytes = b""
-    total: int | None = None
+    size: int = 0
     references: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """A search. `attributes` names what is wanted; ("1.1",) is no attribute at all. `page` is the number of entries in
-    a page of RFC 2696, 0 for an unpaged search; `size_limit` 0 means none. `filter` is text of RFC 4515."""
+    a page of RFC 2696; 0 for an unpaged search or, with a cookie, the end of a paged one. `size_limit` 0 means none.
+    `filter` is text of RFC 4515. With `only`, no other values of that attribute are returned (RFC 3876)."""
 
     base: str
     scope: Scope
@@ -97,8 +98,8 @@ class Search:
     page: int = 0
     cookie: bytes = b""
     sort: SortKey | None = None
-    cut: Cut | None = None
     types_only: bool = False
+    only: Only | None = None
 
 
 class Tls(Enum):
@@ -163,7 +164,7 @@ class Connection(ABC):
     """One connection, bound as the service account; used by one thread at a time.
 
     Every method raises LdapError, or ConnectionLost after which the connection is only good for `close`. Control values
-    are critical where leaving them out would change what is done (assertion, post-read, paging, sorting, cut).
+    are critical where leaving them out would change what is done (assertion, post-read, paging, sorting, values).
     """
 
     address: Address

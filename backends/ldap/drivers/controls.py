@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.ldap.drivers import ber
-from backends.ldap.drivers.base import Cut, Entry, Found, LdapError, Search, SortKey
+from backends.ldap.drivers.base import Entry, Found, LdapError, Only, Search, SortKey
 from backends.ldap.drivers.rfc4515 import encode
 
 PAGING = "1.2.840.113556.1.4.319"
 SORTING = "1.2.840.113556.1.4.473"
 SORTED = "1.2.840.113556.1.4.474"
-WINDOW = "2.16.840.1.113730.3.4.9"
-WINDOWED = "2.16.840.1.113730.3.4.10"
 ASSERTION = "1.3.6.1.1.12"
 POST_READ = "1.3.6.1.1.13.2"
+MATCHED_VALUES = "1.2.826.0.1.3344810.2.3"
 
-ANSWERS = (PAGING, SORTED, WINDOWED, POST_READ)
+_EQUALITY, _PRESENT = 0xA3, 0x87
+
+ANSWERS = (PAGING, SORTED, POST_READ)
 """The controls of responses that are read; others say nothing that was asked."""
 
 
@@ -30,15 +31,15 @@ class Control:
 
 
 def of_search(search: Search) -> list[Control]:
-    """Paging, sorting and the window that the search asks for."""
+    """Paging, sorting and the values that the search asks for."""
     controls = []
-    if search.page:
+    if search.page or search.cookie:
         value = ber.integer(search.page) + ber.tlv(ber.OCTETS, search.cookie)
         controls.append(Control(PAGING, ber.tlv(ber.SEQUENCE, value)))
     if search.sort is not None:
         controls.append(Control(SORTING, _sort_keys(search.sort)))
-    if search.cut is not None:
-        controls.append(Control(WINDOW, _window(search.cut)))
+    if search.only is not None:
+        controls.append(Control(MATCHED_VALUES, _matching(search.only, search.attributes)))
     return controls
 
 
@@ -60,18 +61,15 @@ def found(search: Search, entries: Sequence[Entry], references: int, answers: Ma
 
     Raises LdapError when the server did not sort, although the result is a success.
     """
-    cookie, total = b"", None
+    cookie, size = b"", 0
     if SORTED in answers:
         code, _ = ber.integer_at(answers[SORTED], ber.content_at(answers[SORTED], 0)[0])
         if code:
             raise LdapError(code, "the server did not sort")
     if PAGING in answers:
-        _, at = ber.integer_at(answers[PAGING], ber.content_at(answers[PAGING], 0)[0])
+        size, at = ber.integer_at(answers[PAGING], ber.content_at(answers[PAGING], 0)[0])
         cookie, _ = ber.octets_at(answers[PAGING], at)
-    if WINDOWED in answers:
-        _, at = ber.integer_at(answers[WINDOWED], ber.content_at(answers[WINDOWED], 0)[0])
-        total, _ = ber.integer_at(answers[WINDOWED], at)
-    return Found(tuple(entries), cookie, total if search.cut else None, references)
+    return Found(tuple(entries), cookie, size, references)
 
 
 def after_write(answers: Mapping[str, bytes]) -> Entry | None:
@@ -119,6 +117,9 @@ def _sort_keys(key: SortKey) -> bytes:
     return ber.tlv(ber.SEQUENCE, ber.tlv(ber.SEQUENCE, ber.text(key.attribute) + reverse))
 
 
-def _window(cut: Cut) -> bytes:
-    by_offset = ber.tlv(0xA0, ber.integer(cut.offset) + ber.integer(0))
-    return ber.tlv(ber.SEQUENCE, ber.integer(0) + ber.integer(max(cut.count - 1, 0)) + by_offset)
+def _matching(only: Only, attributes: Sequence[str]) -> bytes:
+    """The ValuesReturnFilter for those values, and for all values of the other attributes."""
+    named = ber.text(only.attribute)
+    wanted = [ber.tlv(_EQUALITY, named + ber.tlv(ber.OCTETS, value)) for value in only.values]
+    others = [ber.text(name, _PRESENT) for name in attributes if name.lower() != only.attribute.lower()]
+    return ber.tlv(ber.SEQUENCE, b"".join(wanted + others))
