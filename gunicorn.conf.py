@@ -39,10 +39,12 @@ gunicorn.http.message.MAX_REQUEST_LINE = limit_request_line
 
 
 def post_worker_init(worker: Any) -> None:
-    """Keep what the program consists of out of every later garbage collection, and collect less often."""
+    """Keep what the program consists of out of every later garbage collection, and collect less often; look after
+    what a worker before it may have left."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    worker.wsgi.extensions["landfall"].start()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

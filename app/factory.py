@@ -16,8 +16,15 @@ from app.auth.setup import register as register_auth
 from app.control import ControlStore
 from app.scim.filter.parse import Limits
 from app.scim.registry import Registry, load
+from app.services.adoption import Adoption
+from app.services.audit import AuditJournal, open_audit
+from app.services.brakes import Brakes
+from app.services.journal import Journals
 from app.services.linked import with_links
+from app.services.protected import with_protection
+from app.services.remit import Remitted
 from app.services.resources import Resources
+from app.services.retirement import Retirement
 from app.services.search import Search
 from app.services.shown import Representations
 from backends import open_backend
@@ -27,13 +34,19 @@ from config.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What has to be closed when the process ends."""
+    """What has to be started when the process begins to serve, and closed when it ends."""
 
     backend: Backend
     control: ControlStore
+    audit: AuditJournal
+
+    def start(self) -> None:
+        """What is done without a request has begun: records of processes that are no more come into the audit trail."""
+        self.audit.start()
 
     def close(self) -> None:
-        """Give back every connection."""
+        """Every record of a write is in the audit trail; give back every connection."""
+        self.audit.close()
         self.backend.close()
         self.control.close()
 
@@ -54,6 +67,8 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
     logs.configure(settings.log)
     control = ControlStore(settings.control_url.reveal())
     backend = with_links(backend or open_backend(settings, registry or load()), control.links)
+    audit = open_audit(settings, control, backend)
+    backend = Remitted(with_protection(backend, settings))
     registry = backend.registry
     limits = settings.limits
     representations = Representations(registry, settings.scim_url)
@@ -61,7 +76,15 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
         settings,
         registry,
         backend,
-        Resources(backend, registry, representations, logs.LoggedJournal()),
+        Resources(
+            backend,
+            registry,
+            representations,
+            Journals(audit, logs.LoggedJournal()),
+            Adoption(control.managed, backend, registry, settings.lifecycle),
+            Brakes(control.brakes, control.managed, backend, settings.brakes),
+            Retirement(backend, registry, settings.lifecycle),
+        ),
         Search(
             backend,
             registry,
@@ -70,7 +93,7 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
         ),
     )
     app = _Application("landfall", static_folder=None)
-    app.extensions["landfall"] = Running(backend, control)
+    app.extensions["landfall"] = Running(backend, control, audit)
     guard = register_auth(app, settings, control)
     app.register_blueprint(probes_blueprint(backend, control))
     register_api(app, context, guard)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
 
-from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version
+from app.scim.query import (
+    Change,
+    Draft,
+    Page,
+    Query,
+    Reference,
+    Resource,
+    ResourceId,
+    Slot,
+    Stamp,
+    Value,
+    Version,
+    Window,
+)
 from app.scim.registry import Registry
 
 
@@ -24,6 +37,8 @@ class Capability(Flag):
     """Of racing creates with one unique value exactly one succeeds."""
     EMPTY_RELATION = auto()
     """A group may have no member."""
+    RETIRE = auto()
+    """Users can be retired: `retire`, `retired`, `restore` and `purge` are there."""
 
 
 class State(StrEnum):
@@ -46,6 +61,10 @@ class Finding:
     state: State
     text: str
     mend: str = ""
+
+
+FIRST_PAGE = Window()
+"""The window where none is asked for."""
 
 
 class Backend(ABC):
@@ -114,3 +133,50 @@ class Backend(ABC):
         The only way to read a relation. Memory is bounded by the store's page size, whatever the size of the
         relation. Works against the direction of storage too (`groups` of users). Unknown ids yield nothing.
         """
+
+    def within(self, kind: str, ids: Sequence[ResourceId], bases: Sequence[str]) -> frozenset[ResourceId]:
+        """Those of the resources whose entries are in one of the subtrees of a directory that have these DNs (RFC 4514)
+        at their top; none in a store that has no subtrees. Unknown ids are none of them."""
+        del kind, ids, bases
+        return frozenset()
+
+    def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        """Whether a new resource with these values may become an entry in one of those subtrees. Nothing is read."""
+        del kind, values, bases
+        return False
+
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        """Retire a user. Afterwards `get`, `search` and `related` know nothing of it, relations and references to it
+        are gone as after `delete`, it can't sign in, and its id is not given again; `retired` and `restore` find it.
+
+        Its unique values are free for others, as far as the store alone decides that: a directory whose own rule of
+        uniqueness spans the retired entries too holds them back. Raises NotFound, VersionMismatch. When the service
+        ends in between, the user is there and locked, and the same call again retires it.
+        """
+        raise NotImplementedError
+
+    def retired(
+        self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
+    ) -> Page:
+        """The retired users in the window, the one first that was retired first, and the number of all of them; with
+        `names` only those whose userName or one of whose e-mail addresses is one of these (by `app.scim.fold`).
+
+        A resource has its values as they were, without those that follow from other resources; `stamp.modified` is when
+        it was retired. A reference to a user that has gone meanwhile may be missing.
+        """
+        raise NotImplementedError
+
+    def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
+        """The user, with all that it has, back under its id and with its time of creation and password, and changed by
+        `change`: in the same step where the store can do that. Without a value for `active` in the change it can sign
+        in exactly if it could before it was retired.
+
+        Its groups do not come back, nor does a reference to a resource that is not there; one to it that was made while
+        it was retired may go on to hold nothing but the id. Raises NotFound for what is not retired, Duplicate,
+        UnknownReference, RejectedValue; it is still retired then.
+        """
+        raise NotImplementedError
+
+    def purge(self, kind: str, id: ResourceId) -> None:
+        """Afterwards the retired user is gone for ever. Raises NotFound for what is not retired."""
+        raise NotImplementedError

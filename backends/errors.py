@@ -52,7 +52,11 @@ class ReadOnly(StoreError):
 
 
 class Protected(StoreError):
-    """The entry may not be changed by this service."""
+    """The entry may not be changed by this service. `reason` says why, where more is known, and is fit for a client."""
+
+    def __init__(self, reason: str | None = None) -> None:
+        super().__init__(reason or "the entry is protected")
+        self.reason = reason
 
 
 class Unavailable(StoreError):

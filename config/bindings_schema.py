@@ -297,6 +297,7 @@ class UsersTable(KindTable):
     lock = Choice(Lock)
     password = Choice(Password)
     member_of = AttributeName()
+    retired = Written(is_dn, "must be a DN, such as ou=retired,dc=example,dc=org")
 
 
 class GroupsTable(KindTable):

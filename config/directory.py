@@ -144,11 +144,13 @@ class KindBindings:
 @dataclass(frozen=True, slots=True)
 class UserBindings(KindBindings):
     """`lock` and `password` say how accounts are locked and get passwords. `member_of` is the attribute in which the
-    server itself keeps the DNs of a user's groups, None where it keeps none."""
+    server itself keeps the DNs of a user's groups, None where it keeps none. `retired` is the DN below which retired
+    users are kept, None where users can't be retired."""
 
     lock: Lock = Lock.NONE
     password: Password = Password.NONE
     member_of: str | None = None
+    retired: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

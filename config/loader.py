@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from config.errors import ConfigError, Fault
-from config.schema import Hidden, SettingsTable, Whole, leaves
+from config.schema import Bases, Hidden, SettingsTable, Switch, Whole, leaves
 from config.settings import Settings
 
 PREFIX = "LANDFALL_"
@@ -27,7 +27,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     `path` is the TOML file; None means the one that `LANDFALL_CONFIG` names, or none at all. A variable
     `LANDFALL_SQL_URL` overrides the key `sql.url`, and `LANDFALL_SQL_URL_FILE` names a file that holds that
-    secret (a line break at its end does not count). The items of a list are separated by commas.
+    secret (a line break at its end does not count). The items of a list are separated by commas, DNs by
+    semicolons.
 
     Raises ConfigError with every fault at once: unreadable files, unknown keys and variables, wrong types
     and values.
@@ -93,8 +94,11 @@ def _decode(text: str, field: fields.Field[Any]) -> Any:
     """The value that a file would have held; text that is none stays text, for the field to refuse."""
     if isinstance(field, Whole) and re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
+    if isinstance(field, Switch) and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     if isinstance(field, fields.List):
-        return [item.strip() for item in text.split(",") if item.strip()]
+        items = text.split(";" if isinstance(field, Bases) else ",")
+        return [item.strip() for item in items if item.strip()]
     return text
 
 

@@ -14,17 +14,21 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from config.directory import Key, Kind
 from config.ldap_text import is_dn, server_address
 from config.secret import Secret
 from config.settings import (
+    AuditSettings,
+    BrakesSettings,
     ControlSettings,
     LdapSettings,
+    LifecycleSettings,
     LimitsSettings,
     LogSettings,
     OAuthSettings,
+    ProtectedSettings,
     ServerSettings,
     Settings,
     SqlSettings,
@@ -34,6 +38,7 @@ from config.sql_url import normalise
 _BIND = re.compile(r"(?P<host>\[(?P<v6>[0-9A-Fa-f:.]+)\]|[A-Za-z0-9_.-]+):(?P<port>[0-9]{1,5})")
 _ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+")
 _TOML_PATH = re.compile(r"[^\x00-\x1f]+\.toml")
+_SYSLOG = re.compile(r"/[^\x00-\x1f]+|udp://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")
 _BACKEND = re.compile(r"(?:sql|ldap|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)\Z")
 
 
@@ -54,6 +59,17 @@ class Whole(fields.Integer):
     def _validated(self, value: Any) -> int:
         # The base class also takes digits in a string.
         if type(value) is not int:
+            raise self.make_error("invalid")
+        return value
+
+
+class Switch(fields.Boolean):
+    """true or false, and nothing that is like it."""
+
+    default_error_messages = {"invalid": "must be true or false"}  # noqa: RUF012
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if type(value) is not bool:
             raise self.make_error("invalid")
         return value
 
@@ -133,6 +149,22 @@ class BindName(fields.Field[str]):
         return value
 
 
+class Base(fields.Field[str]):
+    """The DN of the top of a subtree."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not is_dn(value):
+            raise ValidationError("must be a DN, such as ou=admins,dc=example,dc=org")
+        return value
+
+
+class Bases(fields.List[str]):
+    """DNs. Commas stand in them, so that in an environment variable they are separated by semicolons."""
+
+    def __init__(self) -> None:
+        super().__init__(Base(), error_messages={"invalid": "must be a list"})
+
+
 class BindingsName(fields.Field[str]):
     """The name of a bindings file that is part of the program, or the path of another."""
 
@@ -149,6 +181,15 @@ class File(fields.Field[Path]):
         if not isinstance(value, str) or not value or re.search(r"[\x00-\x1f]", value):
             raise ValidationError("must be the path of a file, without control characters")
         return Path(value)
+
+
+class SyslogAddress(fields.Field[str]):
+    """Where a syslog server listens: the path of a socket, or UDP on a host."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not _SYSLOG.fullmatch(value) or not _has_port(value):
+            raise ValidationError("must be the path of a socket, such as /dev/log, or udp://HOST or udp://HOST:PORT")
+        return value
 
 
 class Network(fields.Field[str]):
@@ -208,6 +249,13 @@ class ControlTable(Table):
     url = SqlUrl()
 
 
+class AuditTable(Table):
+    made = AuditSettings
+    sync = Switch()
+    keep_days = Whole(0, 36_500)
+    syslog = SyslogAddress()
+
+
 class OAuthTable(Table):
     made = OAuthSettings
     access_token_minutes = Whole(60, 360)
@@ -232,6 +280,34 @@ class LimitsTable(Table):
         limits = LimitsSettings(**data)
         if limits.page_size > limits.max_results:
             raise ValidationError({"page_size": ["must not be more than limits.max_results"]})
+
+
+class LifecycleTable(Table):
+    made = LifecycleSettings
+    adoption = Text(validate=OneOf(("match", "approve", "refuse"), error="must be one of: {choices}"))
+    unique_email = Switch()
+    delete = Text(validate=OneOf(("retire", "remove"), error="must be one of: {choices}"))
+
+
+class ProtectedTable(Table):
+    made = ProtectedSettings
+    users = Text(validate=Length(min=1, error="must not be empty"))
+    groups = Text(validate=Length(min=1, error="must not be empty"))
+    bases = Bases()
+    hidden = Switch()
+
+    @post_load
+    def make(self, data: dict[str, Any], **kwargs: Any) -> ProtectedSettings:
+        return ProtectedSettings(**{**data, "bases": tuple(data.get("bases", ()))})
+
+
+class BrakesTable(Table):
+    made = BrakesSettings
+    window_minutes = Whole(1, 10_080)
+    deactivations = Whole(0, 10_000_000)
+    deletions = Whole(0, 10_000_000)
+    member_removals = Whole(0, 10_000_000)
+    share = Whole(0, 100)
 
 
 class ServerTable(Table):
@@ -262,8 +338,12 @@ class SettingsTable(Table):
     sql = fields.Nested(SqlTable)
     ldap = fields.Nested(LdapTable)
     control = fields.Nested(ControlTable)
+    audit = fields.Nested(AuditTable)
     oauth = fields.Nested(OAuthTable)
+    lifecycle = fields.Nested(LifecycleTable)
+    brakes = fields.Nested(BrakesTable)
     limits = fields.Nested(LimitsTable)
+    protected = fields.Nested(ProtectedTable)
     server = fields.Nested(ServerTable)
     log = fields.Nested(LogTable)
 
@@ -294,6 +374,14 @@ def _is_v6(text: str | None) -> bool:
     """True for an IPv6 address, and where there is none to check."""
     try:
         return text is None or bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _has_port(text: str) -> bool:
+    """True for an address without a port or with one that there can be."""
+    try:
+        return text.startswith("/") or (urlsplit(text).port or 1) > 0
     except ValueError:
         return False
 

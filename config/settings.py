@@ -61,6 +61,19 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The record of every write.
+
+    With `sync` an intent is on the disk before the store is touched. Records older than `keep_days` are removed once a
+    day, 0 keeps them for ever. `syslog` is where each record is sent too: the path of a socket or `udp://HOST:PORT`.
+    """
+
+    sync: bool = False
+    keep_days: int = 0
+    syslog: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthSettings:
     """Token issue (RFC 6749).
 
@@ -73,6 +86,34 @@ class OAuthSettings:
     token_failures_per_minute: int = 20
     clock_skew_seconds: int = 30
     signing_key_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleSettings:
+    """What becomes of people and groups that come and go.
+
+    `adoption` says what happens when a client wants to create or change a resource that was there before and is not
+    managed: `match` (it is adopted), `approve` (when an operator has approved it) or `refuse`. With `unique_email` a
+    new user may not have the work e-mail of a managed one. `delete` says what becomes of a deleted user: `retire` keeps
+    it aside, locked and out of every group, and `remove` removes it; groups are removed.
+    """
+
+    adoption: str = "match"
+    unique_email: bool = False
+    delete: str = "retire"
+
+
+@dataclass(frozen=True, slots=True)
+class BrakesSettings:
+    """How many deactivations, deletions and removals of members one integration may make within `window_minutes`; 0
+    means any number. `share` in percent of the managed users: where that is more than the number, it is the limit.
+    """
+
+    window_minutes: int = 60
+    deactivations: int = 100
+    deletions: int = 100
+    member_removals: int = 1000
+    share: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +133,20 @@ class LimitsSettings:
     max_operations: int = 1000
     page_size: int = 100
     max_results: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedSettings:
+    """What no client may change.
+
+    `users` and `groups` are SCIM filters (RFC 7644 section 3.4.2.2), None for none; `bases` the DNs of subtrees of a
+    directory. With `hidden` clients don't see it either.
+    """
+
+    users: str | None = None
+    groups: str | None = None
+    bases: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +183,12 @@ class Settings:
     sql: SqlSettings = field(default_factory=SqlSettings)
     ldap: LdapSettings = field(default_factory=LdapSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     oauth: OAuthSettings = field(default_factory=OAuthSettings)
+    lifecycle: LifecycleSettings = field(default_factory=LifecycleSettings)
+    brakes: BrakesSettings = field(default_factory=BrakesSettings)
     limits: LimitsSettings = field(default_factory=LimitsSettings)
+    protected: ProtectedSettings = field(default_factory=ProtectedSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     log: LogSettings = field(default_factory=LogSettings)
 

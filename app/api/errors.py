@@ -17,7 +17,11 @@ from app.auth.guard import Guard
 from app.control import ControlUnavailable
 from app.scim import errors as core
 from app.scim.representation import etag
+from app.services.adoption import NotManaged, Unadoptable
+from app.services.brakes import Braked
 from app.services.preconditions import NotModified, PreconditionFailed
+from app.services.remit import OutsideRemit
+from app.services.retirement import CantRetire
 from backends import errors as store
 
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -51,8 +55,13 @@ TABLE: Mapping[type[Exception], Row] = {
     store.RejectedValue: Row(400, "invalidValue"),
     store.TooManyCandidates: Row(400, "tooMany", "the filter selects too many candidates; narrow it"),
     store.ReadOnly: Row(403, None, "the store takes no changes at present"),
-    store.Protected: Row(403, None, "the resource is protected from changes"),
+    store.Protected: Row(403),
     store.Unavailable: Row(503, None, "the store can't be reached at present; try again later"),
+    NotManaged: Row(403),
+    OutsideRemit: Row(403),
+    Unadoptable: Row(409, "uniqueness"),
+    Braked: Row(503),
+    CantRetire: Row(403),
     PreconditionFailed: Row(412, None, "the resource is not in the version that the request demands"),
     ControlUnavailable: Row(503, None, "the service's own database can't be reached at present; try again later"),
 }
@@ -96,7 +105,7 @@ def _reported(error: Exception) -> Response:
 
 
 def _detail(error: Exception) -> str:
-    if isinstance(error, core.ScimError):
+    if isinstance(error, (core.ScimError, Unadoptable, Braked, OutsideRemit, CantRetire)):
         return error.detail
     if isinstance(error, store.Duplicate):
         return f"another resource has this {error.attribute or 'value'}"
@@ -106,6 +115,8 @@ def _detail(error: Exception) -> str:
         return f"{error.relation}: there is no user with the id {named}{more}"
     if isinstance(error, store.RejectedValue):
         return f"{error.attribute}: {error.reason}"
+    if isinstance(error, store.Protected):
+        return error.reason or "the resource is protected from changes"
     return "the request can't be carried out"
 
 

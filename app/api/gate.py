@@ -6,6 +6,7 @@ from flask import Flask, g, request
 
 from app.auth.guard import Guard
 from app.services.journal import Actor
+from app.services.remit import enter, leave
 
 _READING = frozenset(("GET", "HEAD", "OPTIONS"))
 _PUBLIC = ("/ServiceProviderConfig", "/ResourceTypes", "/Schemas")
@@ -26,13 +27,19 @@ def register(app: Flask, guard: Guard, scim_path: str) -> None:
         guard.require_secure(environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR"))
         other_token = "access_token" in environ.get("QUERY_STRING", "") and "access_token" in request.args
         principal = guard.authenticate(environ.get("HTTP_AUTHORIZATION"), other_token=other_token)
-        if method in _READING or (method == "POST" and path.endswith("/.search")):
+        reads = method in _READING or (method == "POST" and path.endswith("/.search"))
+        if reads:
             guard.require_read(principal)
         else:
             guard.require_write(principal)
+        enter(principal.remit, writes=not reads)
         g.actor = Actor(principal.integration_id, principal.name, principal.dialect.value)
 
+    def end(_: BaseException | None) -> None:
+        leave()
+
     app.before_request(authenticate)
+    app.teardown_request(end)
 
 
 def _is_public(path: str) -> bool:

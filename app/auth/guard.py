@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.auth.challenge import bearer_challenge
 from app.auth.errors import (
@@ -21,7 +21,7 @@ from app.auth.errors import (
 )
 from app.auth.scopes import READ, WRITE, allowed
 from app.auth.tokens import AccessTokens
-from app.control import Access, ControlStore, Dialect, Integration
+from app.control import Access, ControlStore, Dialect, Integration, Remit
 from app.control.values import is_bearer
 
 _BEARER = re.compile(r" *bearer(?: +([A-Za-z0-9._~+/-]+=*))? *", re.IGNORECASE)
@@ -30,8 +30,8 @@ _CACHED_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The integration that a request speaks for, and the scopes that its token and its access level both
-    allow.
+    """The integration that a request speaks for, the scopes that its token and its access level both allow, and its
+    remit.
     """
 
     integration_id: str
@@ -39,6 +39,7 @@ class Principal:
     access: Access
     dialect: Dialect
     scopes: frozenset[str]
+    remit: Remit = field(default_factory=Remit)
 
     @property
     def may_write(self) -> bool:
@@ -143,7 +144,9 @@ class Guard:
 
 
 def _principal(integration: Integration, scopes: frozenset[str]) -> Principal:
-    return Principal(integration.id, integration.name, integration.access, integration.dialect, scopes)
+    return Principal(
+        integration.id, integration.name, integration.access, integration.dialect, scopes, integration.remit
+    )
 
 
 def _read_header(authorization: str | None) -> str:

@@ -12,10 +12,14 @@ import click
 from app.cli.operator import Operator, pass_operator, reason
 from app.cli.output import json_option, show_json, show_table
 from app.control import ControlStore, ControlUnavailable
-from backends.base import Finding, State
+from app.scim.query import Query, Window
+from app.services.linked import with_links
+from app.services.protected import protection
+from app.services.remit import check_remit
+from backends.base import Backend, Finding, State
 from backends.errors import StoreError
 from config.errors import ConfigError
-from config.settings import Settings
+from config.settings import ProtectedSettings, Settings
 from config.sql_url import without_password
 
 
@@ -99,6 +103,45 @@ def _control(settings: Settings) -> Finding:
     return Finding("control", State.OK, without_password(url))
 
 
+def _remits(settings: Settings, backend: Backend) -> Iterator[Finding]:
+    """What this store can't use of the limits of live integrations: then nothing of that is let through."""
+    with closing(ControlStore(settings.control_url.reveal())) as control:
+        registry = with_links(backend, control.links).registry
+        try:
+            for integration in control.list_integrations():
+                if integration.revoked_at is None:
+                    faults = check_remit(integration.remit, registry)
+                    yield from (Finding(f"integration {integration.name}", State.FAULT, fault) for fault in faults)
+        except ControlUnavailable:
+            # Told already.
+            return
+
+
+def _protected(settings: Settings, backend: Backend, *, count: bool) -> Iterator[Finding]:
+    """Whether the filters of what is protected can be used, and with `count` how much each of them finds: one that
+    finds nothing may be a slip of the pen."""
+    if settings.protected == ProtectedSettings():
+        return
+    with closing(ControlStore(settings.control_url.reveal())) as control:
+        whole = with_links(backend, control.links)
+        try:
+            rules = protection(settings, whole.registry)
+        except ConfigError as error:
+            yield from _faults(error)
+            return
+        if not count:
+            return
+        for kind, rule in rules.items():
+            key = f"protected.{kind.lower()}s"
+            try:
+                total = whole.search(kind, Query(frozenset(), rule.bound, window=Window(1, 0))).total
+            except (StoreError, ControlUnavailable) as error:
+                yield Finding(key, State.FAULT, reason(error))
+                continue
+            state = State.OK if total else State.WARNING
+            yield Finding(key, state, f"{total} {kind.lower()}{'' if total == 1 else 's'} at present")
+
+
 def _backend(operator: Operator, *, write: bool) -> Iterator[Finding]:
     """What the back end says of itself; what its `check` says only where that would not repeat a fault."""
     try:
@@ -107,6 +150,8 @@ def _backend(operator: Operator, *, write: bool) -> Iterator[Finding]:
             for finding in backend.findings(write=write):
                 faulty = faulty or finding.state is State.FAULT
                 yield finding
+            yield from _remits(operator.settings, backend)
+            yield from _protected(operator.settings, backend, count=not faulty)
             if faulty:
                 return
             backend.check()

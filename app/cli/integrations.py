@@ -10,7 +10,8 @@ import click
 from app.auth import Published
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_fields, show_json, show_table, stamp
-from app.control import Access, Credential, CredentialKind, Dialect, Integration, IssuedCredential
+from app.cli.remits import changed, described, remit_options, sentences
+from app.control import Access, Credential, CredentialKind, Dialect, Integration, IssuedCredential, Remit
 from config.settings import Settings
 
 DEFAULT_BEARER_DAYS = 365
@@ -37,20 +38,24 @@ def integration() -> None:
 @click.option("--dialect", type=click.Choice([d.value for d in Dialect]), default="rfc", show_default=True)
 @click.option("--bearer", is_flag=True, help="Issue a long-lived bearer token as well.")
 @_expires
+@remit_options
 @json_option
 @pass_operator
 def create(
     operator: Operator,
+    /,
     name: str,
     access: str,
     dialect: str,
     bearer: bool,
     expires_days: int | None,
     as_json: bool,
+    **limits: str | None,
 ) -> None:
     """Create an integration. Its secret is shown now and never again."""
+    remit = changed(Remit(), limits)
     with operator.control() as control:
-        created = control.create_integration(name, Access(access), Dialect(dialect))
+        created = control.create_integration(name, Access(access), Dialect(dialect), remit)
         secret = control.add_secret(created.id, _lifetime(CredentialKind.SECRET, expires_days))
         token = control.add_bearer(created.id, _lifetime(CredentialKind.BEARER, expires_days)) if bearer else None
     if as_json:
@@ -97,6 +102,7 @@ def show(operator: Operator, name: str, as_json: bool) -> None:
             ("Dialect", found.dialect),
             ("Created", moment(found.created)),
             ("State", _state(found.revoked_at)),
+            *sentences(found.remit),
             *address_fields(operator.settings),
             ("Client ID", found.id),
         ]
@@ -174,6 +180,26 @@ def set_access(operator: Operator, name: str, access: str, as_json: bool) -> Non
     _report(as_json, found, f"{found.name} may {_may(found.access)} now.")
 
 
+@integration.command("set")
+@_name
+@remit_options
+@json_option
+@pass_operator
+def set_limits(operator: Operator, /, name: str, as_json: bool, **limits: str | None) -> None:
+    """Change what an integration has to do with. What is not named stays, an empty text takes a limit away. It holds
+    for the next request, also with tokens issued before."""
+    with operator.control() as control:
+        before = control.find_integration(name)
+        found = control.set_remit(before.id, changed(before.remit, limits))
+    if as_json:
+        show_json(_described(found))
+        return
+    limited = sentences(found.remit)
+    click.echo(f"{found.name} has to do with {'this only:' if limited else 'all users and groups.'}")
+    if limited:
+        show_fields(limited)
+
+
 def address_fields(settings: Settings) -> list[tuple[str, str]]:
     """Where a client finds the service, in the words of Entra ID's form."""
     published = Published(settings.issuer, settings.scim_url)
@@ -215,6 +241,7 @@ def _described(found: Integration) -> dict[str, Any]:
         "dialect": found.dialect.value,
         "created": stamp(found.created),
         "revoked_at": stamp(found.revoked_at),
+        "limits": described(found.remit),
     }
 
 

@@ -7,12 +7,16 @@ from typing import Any
 
 import click
 
+from app.cli.adoption import adoption
+from app.cli.audit import audit
+from app.cli.brakes import brakes
 from app.cli.check import check
 from app.cli.demo import demo
 from app.cli.integrations import integration
 from app.cli.keys import keys
 from app.cli.operator import Operator, reason
 from app.cli.resources import groups, users
+from app.cli.retired import retired
 from app.cli.serve import serve
 from app.cli.stores import db
 from app.control import ControlError
@@ -50,7 +54,7 @@ def main(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = Operator(config)
 
 
-for command in (serve, integration, keys, users, groups, db, check, demo):
+for command in (serve, integration, adoption, brakes, retired, keys, users, groups, audit, db, check, demo):
     main.add_command(command)
 
 

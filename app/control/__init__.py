@@ -4,6 +4,9 @@ and of externalIds that the back end has no place for.
 
 from __future__ import annotations
 
+from app.control.audit import AuditTrail
+from app.control.audit_models import AuditRecord, Chain, Entry, Wanted
+from app.control.brakes import Brakes
 from app.control.errors import (
     ControlError,
     ControlUnavailable,
@@ -13,9 +16,12 @@ from app.control.errors import (
     UnknownIntegration,
 )
 from app.control.links import Held, Links
+from app.control.managed import Managed
 from app.control.models import (
     Access,
     BearerGrant,
+    Brake,
+    Candidate,
     Credential,
     CredentialKind,
     Dialect,
@@ -23,6 +29,9 @@ from app.control.models import (
     IssuedCredential,
     Link,
     NewKey,
+    Only,
+    Outside,
+    Remit,
     SigningKey,
 )
 from app.control.store import ControlStore
@@ -30,24 +39,36 @@ from app.control.upgrade import upgrade, upgrade_if_new
 
 __all__ = [
     "Access",
+    "AuditRecord",
+    "AuditTrail",
     "BearerGrant",
+    "Brake",
+    "Brakes",
+    "Candidate",
+    "Chain",
     "ControlError",
     "ControlStore",
     "ControlUnavailable",
     "Credential",
     "CredentialKind",
     "Dialect",
+    "Entry",
     "Held",
     "Integration",
     "InvalidName",
     "IssuedCredential",
     "Link",
     "Links",
+    "Managed",
     "NameTaken",
     "NewKey",
+    "Only",
+    "Outside",
+    "Remit",
     "SigningKey",
     "UnknownCredential",
     "UnknownIntegration",
+    "Wanted",
     "upgrade",
     "upgrade_if_new",
 ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from app.control.errors import UnknownIntegration
-from app.control.models import Access, Dialect, Integration
+from app.control.models import Access, Dialect, Integration, Only, Outside, Remit
 from app.control.tables import integrations
 from app.control.values import clean_name, instant, name_key
+
+EVERYTHING = Remit()
 
 
 def to_integration(row: Row[Any]) -> Integration:
@@ -23,10 +27,31 @@ def to_integration(row: Row[Any]) -> Integration:
         dialect=Dialect(row.dialect),
         created=instant(row.created_at),
         revoked_at=None if row.revoked_at is None else instant(row.revoked_at),
+        remit=Remit() if row.remit is None else _to_remit(row.remit),
     )
 
 
-def create(connection: Connection, name: str, access: Access, dialect: Dialect, now: int) -> Integration:
+def remit_text(remit: Remit) -> str | None:
+    """The remit as it is stored."""
+    if remit == Remit():
+        return None
+    return json.dumps({name: value for name, value in asdict(remit).items() if value}, ensure_ascii=False)
+
+
+def _to_remit(text: str) -> Remit:
+    found = json.loads(text)
+    return Remit(
+        only=Only(found["only"]) if "only" in found else None,
+        users=found.get("users"),
+        groups=found.get("groups"),
+        attributes=tuple(found.get("attributes", ())),
+        outside=Outside(found.get("outside", Outside.REFUSE)),
+    )
+
+
+def create(
+    connection: Connection, name: str, access: Access, dialect: Dialect, now: int, remit: Remit = EVERYTHING
+) -> Integration:
     """Raises InvalidName, and IntegrityError when the name is taken."""
     new_id = str(uuid.uuid4())
     cleaned = clean_name(name)
@@ -38,9 +63,10 @@ def create(connection: Connection, name: str, access: Access, dialect: Dialect, 
             access=access.value,
             dialect=dialect.value,
             created_at=now,
+            remit=remit_text(remit),
         )
     )
-    return Integration(new_id, cleaned, access, dialect, instant(now))
+    return Integration(new_id, cleaned, access, dialect, instant(now), remit=remit)
 
 
 def count(connection: Connection) -> int:

@@ -22,6 +22,37 @@ class Dialect(StrEnum):
     ENTRA = "entra"
 
 
+class Only(StrEnum):
+    """The one kind of resource that an integration has to do with."""
+
+    USERS = "users"
+    GROUPS = "groups"
+
+
+class Outside(StrEnum):
+    """What happens when an integration writes an attribute that it may not write: the request is refused, or the
+    attribute is kept as it is."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Remit:
+    """What of the store an integration has to do with; by default everything.
+
+    `only` is the one kind, None for both. `users` and `groups` are SCIM filters on those that it sees and writes, None
+    for all. `attributes` are the paths of those that it may write, empty for all, and `outside` says what becomes of
+    others.
+    """
+
+    only: Only | None = None
+    users: str | None = None
+    groups: str | None = None
+    attributes: tuple[str, ...] = ()
+    outside: Outside = Outside.REFUSE
+
+
 class CredentialKind(StrEnum):
     """`secret` is exchanged for access tokens at the token endpoint; `bearer` is itself sent with every
     request.
@@ -41,6 +72,7 @@ class Integration:
     dialect: Dialect
     created: datetime
     revoked_at: datetime | None = None
+    remit: Remit = field(default_factory=Remit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +139,25 @@ class Link:
     external_id: str | None
     revision: int
     changed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A resource that is not managed and that an integration has asked for; `name` is its userName or displayName."""
+
+    kind: str
+    resource_id: str
+    name: str
+    integration_id: str
+    asked: datetime
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A brake that stops an integration: it has had more of the effect than `limit` in the window."""
+
+    integration_id: str
+    effect: str
+    applied: datetime
+    limit: int

@@ -10,9 +10,12 @@ from pathlib import Path
 from sqlalchemy.exc import IntegrityError
 
 from app.control import credentials, integrations, keys
+from app.control.audit import AuditTrail
+from app.control.brakes import Brakes
 from app.control.database import Database
 from app.control.errors import NameTaken, UnknownIntegration
 from app.control.links import Links
+from app.control.managed import Managed
 from app.control.models import (
     Access,
     BearerGrant,
@@ -22,6 +25,7 @@ from app.control.models import (
     Integration,
     IssuedCredential,
     NewKey,
+    Remit,
     SigningKey,
 )
 from app.control.turns import Turns
@@ -32,6 +36,8 @@ from config.sql_url import sqlite_file
 
 class ControlStore:
     """Integrations, their credentials, signing keys, revoked tokens and, as `links`, externalIds in one SQL database.
+    `managed` says which resources belong to the identity provider, `brakes` who has done too much of late, and `audit`
+    is the record of every write.
 
     Safe for use by several threads and processes at once; a process that forks opens it afterwards. Each
     method is one transaction: when it raises, nothing has changed. Every method may raise ControlUnavailable;
@@ -44,6 +50,9 @@ class ControlStore:
         self._database = Database(url)
         self._clock = clock
         file = sqlite_file(url)
+        self.audit = AuditTrail(self._database)
+        self.managed = Managed(self._database, clock)
+        self.brakes = Brakes(self._database, clock)
         self.links = Links(self._database, clock, Turns(Path(f"{file}.turns")) if file is not None else None)
 
     def close(self) -> None:
@@ -63,11 +72,13 @@ class ControlStore:
         """
         return self._database.generation()
 
-    def create_integration(self, name: str, access: Access, dialect: Dialect = Dialect.RFC) -> Integration:
+    def create_integration(
+        self, name: str, access: Access, dialect: Dialect = Dialect.RFC, remit: Remit = integrations.EVERYTHING
+    ) -> Integration:
         """A new integration without credentials. Raises NameTaken, InvalidName."""
         try:
             with self._database.write() as connection:
-                return integrations.create(connection, name, access, dialect, self._now())
+                return integrations.create(connection, name, access, dialect, self._now(), remit)
         except IntegrityError:
             raise NameTaken(name) from None
 
@@ -106,6 +117,14 @@ class ControlStore:
         """
         with self._database.write() as connection:
             return integrations.change(connection, integration_id, {"access": access.value})
+
+    def set_remit(self, integration_id: str, remit: Remit) -> Integration:
+        """The integration with another remit, which holds for the next request of every worker.
+
+        Raises UnknownIntegration, also for a revoked one.
+        """
+        with self._database.write() as connection:
+            return integrations.change(connection, integration_id, {"remit": integrations.remit_text(remit)})
 
     def revoke_integration(self, integration_id: str) -> Integration:
         """Afterwards none of its credentials and tokens is accepted, for ever; its name is free again.

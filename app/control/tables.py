@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy.dialects import mysql
 
 # Exact comparison of every column on MariaDB, whatever the collation of the database is.
 _EXACT: dict[str, Any] = {
@@ -17,6 +18,10 @@ _EXACT: dict[str, Any] = {
 
 LINK_LENGTH = 512
 """Characters of an externalId; MariaDB indexes at most 3072 octets."""
+
+RESOURCE_LENGTH = 255
+NAME_LENGTH = 255
+"""Characters of an id and of a name in the audit trail, where longer ones are cut."""
 
 metadata = MetaData(
     naming_convention={
@@ -38,6 +43,8 @@ integrations = Table(
     Column("dialect", String(16), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    # JSON; null for everything.
+    Column("remit", Text),
     **_EXACT,
 )
 
@@ -98,4 +105,87 @@ links = Table(
     Index("ix_links_external_id", "kind", "external_id"),
     # What clients send may end in blanks, and a PAD SPACE collation takes those for nothing.
     **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# Resources that were created or adopted through SCIM; all others are never changed unasked.
+managed = Table(
+    "managed",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("integration_id", String(36), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    # A PAD SPACE collation takes blanks at the end for nothing.
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# Resources that are not managed and that a client has asked for, until they are.
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("integration_id", String(36), nullable=False),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("approved_at", BigInteger),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# One row for each write, in a chain: `seq` has no gaps, and `hash` covers all the other columns. What clients send may
+# be larger than the TEXT of MariaDB.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("record", String(32), nullable=False, unique=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("integration_id", String(36), nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("operation", String(16), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("resource_id", String(RESOURCE_LENGTH)),
+    Column("name", String(NAME_LENGTH)),
+    # The folded name.
+    Column("name_key", String(NAME_LENGTH)),
+    Column("outcome", String(64), nullable=False),
+    Column("version", String(255)),
+    Column("changes", Text().with_variant(mysql.LONGTEXT, "mysql", "mariadb"), nullable=False),
+    Column("prev_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_resource_id", "kind", "resource_id"),
+    Index("ix_audit_name_key", "kind", "name_key"),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# The two ends of the chain: "head" is the last record, and its lock orders the writers; "anchor" the last one pruned.
+audit_marks = Table(
+    "audit_marks",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# What integrations have done of that which brakes limit, by minute.
+spent = Table(
+    "spent",
+    metadata,
+    Column("integration_id", String(36), primary_key=True),
+    Column("effect", String(32), primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    **_EXACT,
+)
+
+# Brakes that are applied, until an operator releases them.
+brakes = Table(
+    "brakes",
+    metadata,
+    Column("integration_id", String(36), primary_key=True),
+    Column("effect", String(32), primary_key=True),
+    Column("applied_at", BigInteger, nullable=False),
+    Column("limit_at", BigInteger, nullable=False),
+    **_EXACT,
 )

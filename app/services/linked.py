@@ -28,7 +28,7 @@ from app.scim.query import (
 )
 from app.scim.registry import EXTERNAL_ID, ID, META_LAST_MODIFIED, Registry, ResourceType
 from app.services.linked_filters import Rewriting, any_of, combined, parts
-from backends.base import Backend, Finding
+from backends.base import FIRST_PAGE, Backend, Capability, Finding
 from backends.errors import NotFound, RejectedValue, StoreError, TooManyCandidates, VersionMismatch
 
 _SLOT: Slot = EXTERNAL_ID.path
@@ -57,7 +57,13 @@ class Linked(Backend):
       that the request can be repeated; else that is refused as a duplicate, and the externalId is set as soon as the
       client finds the resource by its name and updates it.
     - after `update` the other values are new and the externalId is the old one; the same request again sets it.
-    - after `delete` a link is left. No search gives it, for ids do not come back; a second DELETE removes it.
+    - after `delete` a link is left. No search gives it, for ids do not come back; a second DELETE removes it, unless
+      the store can retire.
+    - after `restore` the resource has the externalId that it had. Where the service is still there it retires the
+      resource again.
+
+    The link of a resource stays while that is retired. What is not found may be retired: in a store that can retire
+    no link is removed for that.
     """
 
     def __init__(self, inner: Backend, links: Links, *, candidates: int = 10_000) -> None:
@@ -132,7 +138,8 @@ class Linked(Backend):
             try:
                 self._inner.delete(kind, id)
             except NotFound:
-                self._links.forget(kind, id)
+                if not self._retires:
+                    self._links.forget(kind, id)
                 raise
             self._links.forget(kind, id)
         else:
@@ -140,8 +147,58 @@ class Linked(Backend):
                 self._inner.delete(kind, id, expect=self._expected(kind, id, expect, held.link))
                 held.forget()
 
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        if kind not in self._kinds or expect is None:
+            self._inner.retire(kind, id, expect=expect)
+        else:
+            with self._held(kind, id) as held:
+                self._inner.retire(kind, id, expect=self._expected(kind, id, expect, held.link))
+
+    def retired(
+        self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
+    ) -> Page:
+        page = self._inner.retired(kind, want - {_SLOT} if kind in self._kinds else want, names, window)
+        if kind not in self._kinds:
+            return page
+        joined = self._joined(kind, page.items, want)
+        pairs = zip(page.items, joined, strict=True)
+        # It was retired after the last change of its link.
+        items = (replace(new, stamp=replace(new.stamp, modified=old.stamp.modified)) for old, new in pairs)
+        return Page(page.total, tuple(items))
+
+    def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
+        if kind not in self._kinds:
+            return self._inner.restore(kind, id, change)
+        new = _storable(change.values.get(_SLOT))
+        resource = self._inner.restore(kind, id, replace(change, values=_others(change.values)))
+        try:
+            if _SLOT in change.values:
+                with self._held(kind, id) as held:
+                    if new != held.link.external_id:
+                        held.assign(new, after=combined(resource.stamp, held.link).modified)
+            return self._joined(kind, [resource], frozenset({_SLOT}))[0]
+        except ControlUnavailable:
+            with suppress(StoreError):
+                self._inner.retire(kind, id, expect=resource.stamp.version)
+            raise
+
+    def purge(self, kind: str, id: ResourceId) -> None:
+        self._inner.purge(kind, id)
+        if kind in self._kinds:
+            self._links.forget(kind, id)
+
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._inner.related(kind, ids, relation)
+
+    def within(self, kind: str, ids: Sequence[ResourceId], bases: Sequence[str]) -> frozenset[ResourceId]:
+        return self._inner.within(kind, ids, bases)
+
+    def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        return self._inner.may_land_within(kind, values, bases)
+
+    @property
+    def _retires(self) -> bool:
+        return Capability.RETIRE in self._inner.capabilities
 
     def _change(self, kind: str, id: ResourceId, others: Change, expect: Version | None) -> Stamp:
         """An empty change is worth a write only for the expectation."""
@@ -151,7 +208,8 @@ class Linked(Backend):
 
     @contextmanager
     def _held(self, kind: str, id: ResourceId) -> Iterator[Held]:
-        """The link of a resource, held. A link that is left of a resource that is no more is removed."""
+        """The link of a resource, held. A link that is left of a resource that is no more is removed, if it can't be
+        retired."""
         while True:
             gone: NotFound | None = None
             with self._links.held(kind, id) as held:
@@ -160,7 +218,8 @@ class Linked(Backend):
                         yield held
                     except NotFound as error:
                         gone = error
-                        held.forget()
+                        if not self._retires:
+                            held.forget()
             if gone is not None:
                 raise gone
             if held is not None:

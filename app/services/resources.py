@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,15 +18,20 @@ from app.scim.projection import Projection
 from app.scim.query import Change, Delta, Draft, Reference, Resource, ResourceId, Slot, Stamp, Value
 from app.scim.registry import Registry, ResourceType
 from app.scim.representation import Representation
-from app.services.journal import Actor, Journal, Write, recorded
+from app.services.adoption import ADOPTED, Adoption
+from app.services.brakes import Brakes
+from app.services.journal import Actor, Journal, Recording, Write, recorded
 from app.services.preconditions import PreconditionFailed, Preconditions
+from app.services.remit import narrowed, narrowed_draft
 from app.services.replicas import on_one_replica
+from app.services.retirement import Retirement
 from app.services.shown import Representations, Shown
 from backends.base import Backend
-from backends.errors import Unavailable, VersionMismatch
+from backends.errors import Duplicate, NotFound, Unavailable, VersionMismatch
 
 T = TypeVar("T")
 
+_ACTIVE: Slot = "active"
 _ATTEMPTS = 12
 """How often a read-modify-write is tried when others change the same resource in between."""
 
@@ -47,12 +53,22 @@ class Resources:
     """
 
     def __init__(
-        self, backend: Backend, registry: Registry, representations: Representations, journal: Journal
+        self,
+        backend: Backend,
+        registry: Registry,
+        representations: Representations,
+        journal: Journal,
+        adoption: Adoption,
+        brakes: Brakes,
+        retirement: Retirement,
     ) -> None:
         self._backend = backend
         self._registry = registry
         self._representations = representations
         self._journal = journal
+        self._adoption = adoption
+        self._brakes = brakes
+        self._retirement = retirement
 
     @on_one_replica
     def get(self, kind: str, id: ResourceId, shown: Shown, conditions: Preconditions) -> Answer:
@@ -64,16 +80,72 @@ class Resources:
 
     @on_one_replica
     def create(self, kind: str, draft: Draft, shown: Shown, actor: Actor) -> Answer:
-        """The new resource (section 3.3). Raises Duplicate, UnknownReference, RejectedValue."""
+        """The new resource (section 3.3), or one that was retired and comes back, or one that was there before and is
+        adopted: then it has what the draft says and keeps the rest.
+
+        Raises Duplicate, Unadoptable, UnknownReference, RejectedValue.
+        """
         resource_type = self._registry.type(kind)
         names = (*draft.values, *draft.relations)
-        view = self._representations.of(resource_type, shown, frozenset(draft.values))
-        with recorded(self._journal, Write(actor, "create", kind, attributes=names)) as write:
-            resource = self._backend.create(kind, draft)
-            write.id = resource.id
+        with recorded(self._journal, resource_type, Write(actor, "create", kind, attributes=names)) as recording:
+            draft = narrowed_draft(resource_type, draft)
+            view = self._representations.of(resource_type, shown, frozenset(draft.values))
+            retired = self._retirement.returning(kind, draft)
+            if retired is not None:
+                return self._restore(resource_type, retired, draft, view, recording)
+            found = self._adoption.by_email(kind, draft)
+            if found is None:
+                try:
+                    return self._create(resource_type, draft, view, recording)
+                except Duplicate:
+                    recording.withdraw()
+                    found = self._adoption.by_name(kind, draft)
+                    if found is None:
+                        raise
+            return self._adopt(resource_type, found, draft, view, recording)
+
+    def _create(self, resource_type: ResourceType, draft: Draft, view: Representation, recording: Recording) -> Answer:
+        kind = resource_type.name
+        recording.intend(draft.values, {name: Delta(add=ids) for name, ids in draft.relations.items()})
+        resource = self._backend.create(kind, draft)
+        recording.done(resource.stamp, id=resource.id)
+        self._adoption.created(kind, resource.id)
         if self._needs_lookup(resource_type, view.projection, draft.values):
             resource = self._backend.get(kind, resource.id, view.projection.want)
         return self._answer(resource, view, inverse=False)
+
+    def _restore(
+        self, resource_type: ResourceType, retired: Resource, draft: Draft, view: Representation, recording: Recording
+    ) -> Answer:
+        """The answer to a create whose resource was deleted before."""
+        kind = resource_type.name
+        recording.write.operation, recording.write.id = "restore", retired.id
+        values = {slot: value for slot, value in draft.values.items() if retired.values.get(slot) != value}
+        if _ACTIVE in resource_type.slots and _ACTIVE not in draft.values:
+            values[_ACTIVE] = True
+        recording.intend(values, before=retired.values, read=resource_type.readable)
+        resource = self._backend.restore(kind, retired.id, Change(values))
+        recording.done(resource.stamp)
+        self._adoption.claim(kind, resource.id, recording.write.actor)
+        if self._needs_lookup(resource_type, view.projection, resource.values):
+            resource = self._backend.get(kind, resource.id, view.projection.want)
+        return self._answer(resource, view, inverse=False)
+
+    def _adopt(
+        self, resource_type: ResourceType, found: Resource, draft: Draft, view: Representation, recording: Recording
+    ) -> Answer:
+        """The answer to a create whose resource was there before."""
+        self._adoption.admit(found, recording.write.actor)
+        recording.write.operation, recording.write.id = "adopt", found.id
+        values = {slot: value for slot, value in draft.values.items() if found.values.get(slot) != value}
+        change = Change(values, {name: Delta(add=ids) for name, ids in draft.relations.items()})
+        try:
+            answer = self._commit(resource_type, found, resource_type.readable, change, view, recording)
+        except VersionMismatch as error:
+            # Somebody else changes it at this moment; the client asks again.
+            raise Unavailable(retry_after=1) from error
+        self._adoption.claim(found.kind, found.id, recording.write.actor)
+        return answer
 
     @on_one_replica
     def replace(
@@ -87,16 +159,17 @@ class Resources:
         """
         resource_type = self._registry.type(kind)
         names = (*draft.values, *draft.relations)
-        view = self._representations.of(resource_type, shown, frozenset(draft.values))
 
-        def attempt(write: Write) -> Answer:
+        def attempt(view: Representation, recording: Recording) -> Answer:
             before = self._backend.get(kind, id, resource_type.readable)
             conditions.check_write(before.stamp)
             change = _replacement(resource_type, before.values, draft)
-            return self._commit(resource_type, before, change, view, write)
+            return self._commit(resource_type, before, resource_type.readable, change, view, recording)
 
-        with recorded(self._journal, Write(actor, "replace", kind, id, names)) as write:
-            return self._retrying(lambda: attempt(write), conditions)
+        with recorded(self._journal, resource_type, Write(actor, "replace", kind, id, names)) as recording:
+            view = self._representations.of(resource_type, shown, frozenset(draft.values))
+            with self._adoption.of_changed(recording.write):
+                return self._retrying(lambda: attempt(view, recording), conditions, recording)
 
     @on_one_replica
     def patch(
@@ -114,10 +187,14 @@ class Resources:
         PreconditionFailed, and what the core and `Backend.update` report.
         """
         resource_type = self._registry.type(kind)
-        planned = plan(resource_type, operations, dialect=actor.dialect, base=self._representations.base)
-        names = (*sorted(planned.touches), *(planned.blind or ()), *planned.deltas, *planned.unresolved)
-        with recorded(self._journal, Write(actor, "patch", kind, id, names, planned.notes)) as write:
-            return self._retrying(lambda: self._patch(resource_type, id, planned, shown, conditions, write), conditions)
+        with recorded(self._journal, resource_type, Write(actor, "patch", kind, id)) as recording:
+            planned = plan(resource_type, operations, dialect=actor.dialect, base=self._representations.base)
+            names = (*sorted(planned.touches), *(planned.blind or ()), *planned.deltas, *planned.unresolved)
+            recording.write.attributes, recording.write.notes = names, planned.notes
+            with self._adoption.of_changed(recording.write):
+                return self._retrying(
+                    lambda: self._patch(resource_type, id, planned, shown, conditions, recording), conditions, recording
+                )
 
     def _patch(
         self,
@@ -126,50 +203,75 @@ class Resources:
         planned: Plan,
         shown: Shown | None,
         conditions: Preconditions,
-        write: Write,
+        recording: Recording,
     ) -> Answer:
         kind = resource_type.name
         written = planned.touches.union(planned.blind or ())
         view = self._representations.of(resource_type, shown, written) if shown is not None else None
         planned = self._resolved(kind, id, planned)
         if planned.blind is not None and not conditions.given:
-            stamp = self._backend.update(kind, id, Change(planned.blind, planned.deltas))
+            blind = narrowed(resource_type, Change(planned.blind, planned.deltas))
+            self._brakes.allow_change(recording.write.actor, kind, id, blind)
+            recording.intend(blind.values, blind.relations)
+            stamp = self._backend.update(kind, id, blind)
+            recording.done(stamp)
             if view is None:
                 return Answer(None, id, stamp)
             return self._answer(self._backend.get(kind, id, view.projection.want), view)
         want = planned.touches & resource_type.readable
-        before = self._backend.get(kind, id, want | view.projection.want if view else want)
+        if view is not None:
+            want |= view.projection.want
+        before = self._backend.get(kind, id, want)
         conditions.check_write(before.stamp)
         change = Change(net_change(planned, resource_type, before.values), planned.deltas)
-        return self._commit(resource_type, before, change, view, write)
+        return self._commit(resource_type, before, want, change, view, recording)
 
     @on_one_replica
     def delete(self, kind: str, id: ResourceId, conditions: Preconditions, actor: Actor) -> None:
-        """The resource is gone (section 3.6). Raises NotFound, PreconditionFailed."""
-        with recorded(self._journal, Write(actor, "delete", kind, id)):
-            expect = None
-            if conditions.given:
-                stamp = self._backend.get(kind, id, frozenset()).stamp
-                conditions.check_write(stamp)
-                expect = stamp.version
+        """The resource is gone (section 3.6), or retired. Raises NotFound, PreconditionFailed."""
+        resource_type = self._registry.type(kind)
+        kept = resource_type.readable.intersection(resource_type.slots)
+        with recorded(self._journal, resource_type, Write(actor, "delete", kind, id)) as recording:
+            retires = self._retirement.of_deleted(kind)
+            if retires:
+                recording.write.operation = "retire"
+            if self._adoption.require(kind, id, actor):
+                recording.write.notes = (ADOPTED,)
+            before: Resource | None = None
+            # What is no more is deleted all the same: of that the back end may still keep something.
+            with suppress(NotFound):
+                before = self._backend.get(kind, id, kept)
+            if before is not None:
+                conditions.check_write(before.stamp)
+                self._brakes.allow_delete(actor)
+                recording.intend(dict.fromkeys(before.values), before=before.values, read=kept)
+            elif conditions.given:
+                raise NotFound(kind)
             try:
-                self._backend.delete(kind, id, expect=expect)
+                expect = before.stamp.version if before is not None and conditions.given else None
+                remove = self._backend.retire if retires else self._backend.delete
+                remove(kind, id, expect=expect)
             except VersionMismatch as error:
                 raise PreconditionFailed from error
+            recording.done(None)
 
     def _commit(
         self,
         resource_type: ResourceType,
         before: Resource,
+        read: frozenset[Slot],
         change: Change,
         view: Representation | None,
-        write: Write,
+        recording: Recording,
     ) -> Answer:
-        stamp = before.stamp
-        write.changed = not change.empty
+        """Make the change and answer; `read` are the slots that `before` would have if they were assigned."""
+        change, stamp = narrowed(resource_type, change), before.stamp
         if not change.empty:
+            actor = recording.write.actor
+            self._brakes.allow_change(actor, resource_type.name, before.id, change, before.values)
+            recording.intend(change.values, change.relations, before=before.values, read=read)
             stamp = self._backend.update(resource_type.name, before.id, change, expect=before.stamp.version)
-            write.changed = stamp != before.stamp
+        recording.done(stamp, changed=stamp != before.stamp)
         if view is None:
             return Answer(None, before.id, stamp)
         if self._needs_lookup(resource_type, view.projection, change.values):
@@ -179,13 +281,14 @@ class Resources:
             after = replace(before, stamp=stamp, values=values)
         return self._answer(after, view)
 
-    def _retrying(self, attempt: Callable[[], T], conditions: Preconditions) -> T:
+    def _retrying(self, attempt: Callable[[], T], conditions: Preconditions, recording: Recording) -> T:
         for number in range(_ATTEMPTS):
             try:
                 return attempt()
             except VersionMismatch as error:
                 if conditions.given:
                     raise PreconditionFailed from error
+                recording.withdraw()
                 time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 6)))  # noqa: S311 - spreads contenders, no secret
         raise Unavailable(retry_after=1)
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from threading import Lock
+from threading import Lock as ThreadLock
 
 from app.scim.filter.nodes import Bound
-from app.scim.query import Change, Draft, Page, Query, Reference, Resource, ResourceId, Slot, Stamp, Version, Window
+from app.scim.query import (
+    Change,
+    Draft,
+    Page,
+    Query,
+    Reference,
+    Resource,
+    ResourceId,
+    Slot,
+    Stamp,
+    Value,
+    Version,
+    Window,
+)
 from app.scim.registry import Registry
-from backends.base import Backend, Capability, Finding
+from backends.base import FIRST_PAGE, Backend, Capability, Finding
 from backends.errors import StoreError
-from backends.ldap import dn
+from backends.ldap import dn, subtrees
 from backends.ldap.bindings_check import check_against_subschema
 from backends.ldap.branch import Branch
 from backends.ldap.checking import examine, reach, unusable
@@ -28,12 +41,14 @@ from backends.ldap.planning import Planning
 from backends.ldap.pool import Directory
 from backends.ldap.references import References
 from backends.ldap.relations import Relations
+from backends.ldap.retired import RetiredBranch, Shelf
+from backends.ldap.retiring import Kinds, Retiring
 from backends.ldap.searching import Searching
 from backends.ldap.served import served
 from backends.ldap.servers import SERVERS
 from backends.ldap.subschema import Subschema
 from backends.ldap.writing import Writer
-from config.directory import Bindings
+from config.directory import Bindings, Lock
 from config.errors import ConfigError
 
 USER, GROUP = "User", "Group"
@@ -49,6 +64,8 @@ class _Opened:
     searching: dict[str, Searching]
     writers: dict[str, Writer]
     members: Members
+    shelf: Shelf | None = None
+    retiring: Retiring | None = None
 
 
 class LdapBackend(Backend):
@@ -74,8 +91,10 @@ class LdapBackend(Backend):
         self.registry = served(registry, bindings)
         self._candidates = candidates
         self._page_size = page_size
-        self._lock = Lock()
+        self._lock = ThreadLock()
         self._state: _Opened | None = None
+        if bindings.users.retired is not None and bindings.users.lock is not Lock.NONE:
+            self.capabilities |= Capability.RETIRE
 
     def check(self) -> None:
         with self._step() as opened:
@@ -85,6 +104,10 @@ class LdapBackend(Backend):
                 if branch.at(branch.bindings.base, ("1.1",)) is None:
                     message = f"there is no entry {branch.bindings.base}, or the service account may not read it"
                     found.append(self.bindings.fault((table, "base"), message))
+            retired = self.bindings.users.retired
+            if retired is not None and opened.branches[USER].at(retired, ("1.1",)) is None:
+                message = f"there is no entry {retired}, or the service account may not read it"
+                found.append(self.bindings.fault(("users", "retired"), message))
         if found:
             raise ConfigError(found)
 
@@ -133,10 +156,41 @@ class LdapBackend(Backend):
             leave = partial(self._leave, opened) if kind == USER else _leave_nothing
             opened.writers[kind].delete(id, expect, leave)
 
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        with self._step() as opened:
+            self._retiring(opened, kind).retire(id, expect)
+
+    def retired(
+        self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
+    ) -> Page:
+        with self._step() as opened:
+            if opened.shelf is None or kind != USER:
+                raise NotImplementedError
+            return opened.shelf.page(want, names, window)
+
+    def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
+        with self._step() as opened:
+            content = self._retiring(opened, kind).restore(id, change)
+            want = opened.branches[USER].type.readable
+            following = opened.references[USER].follow([content], want)[0]
+            return opened.branches[USER].entries.resource(content, following, want)
+
+    def purge(self, kind: str, id: ResourceId) -> None:
+        with self._step() as opened:
+            self._retiring(opened, kind).purge(id)
+
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         with translated():
             members = self._opened().members
             yield from members.of_groups(ids) if kind == GROUP else members.of_users(ids)
+
+    def within(self, kind: str, ids: Sequence[ResourceId], bases: Sequence[str]) -> frozenset[ResourceId]:
+        with self._step() as opened:
+            return subtrees.within(opened.branches[kind], ids, bases)
+
+    def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        bindings = self.bindings.users if kind == USER else self.bindings.groups
+        return subtrees.may_land_within(bindings, values, bases)
 
     @contextmanager
     def _step(self) -> Iterator[_Opened]:
@@ -180,13 +234,31 @@ class LdapBackend(Backend):
             for kind, branch in branches.items()
         )
         memberships = {GROUP: Membership(branches[GROUP], members)}
-        writers = {
-            kind: Writer(branch, Planning(branch, compilers[kind], references[kind], dn_of), memberships.get(kind))
-            for kind, branch in branches.items()
+        plannings = {
+            kind: Planning(branch, compilers[kind], references[kind], dn_of) for kind, branch in branches.items()
         }
+        writers = {kind: Writer(branch, plannings[kind], memberships.get(kind)) for kind, branch in branches.items()}
         followers = Followers(branches[USER], members, writers[GROUP].touch, writers[USER].refer)
         writers[USER].renamed = followers.follow
-        return _Opened(subschema, branches, references, searching, writers, members)
+        opened = _Opened(subschema, branches, references, searching, writers, members)
+        retired_base = self.bindings.users.retired
+        if retired_base is None or Capability.RETIRE not in self.capabilities:
+            return opened
+        there = replace(self.bindings.users, base=retired_base, placement=())
+        users = branches[USER]
+        retired = RetiredBranch(self.directory, users.type, there, server, subschema, self._page_size, controls)
+        compiler = Compiler(retired.entries, subschema, dn_of, relations.filter, there.held)
+        leave = partial(self._leave, opened)
+        kinds = Kinds(
+            users, retired, plannings[USER], references[USER], dn_of, members, writers[USER], writers[GROUP], leave
+        )
+        return replace(opened, shelf=Shelf(retired, compiler, references[USER]), retiring=Retiring(kinds))
+
+    @staticmethod
+    def _retiring(opened: _Opened, kind: str) -> Retiring:
+        if opened.retiring is None or kind != USER:
+            raise NotImplementedError
+        return opened.retiring
 
     def _described(self) -> tuple[Subschema, frozenset[str]]:
         """The directory's own schema, and the controls that it serves."""
@@ -224,6 +296,8 @@ class LdapBackend(Backend):
             branch = opened.branches[USER]
             for via, name in branch.entries.references.items():
                 for entry in branch.few(dn.equality(name, content.dn), branch.entries.everything):
+                    if dn.key(entry.dn) == dn.key(content.dn):
+                        continue
                     users.refer(entry, via, None)
                     left.append(partial(users.refer, entry, via, content.id))
         except (LdapError, StoreError):

@@ -17,6 +17,7 @@ from config.directory import (
     Key,
     Kind,
     KindBindings,
+    Lock,
     MemberSyntax,
     Password,
     Place,
@@ -24,6 +25,7 @@ from config.directory import (
     line_of,
 )
 from config.errors import Fault
+from config.ldap_text import is_below
 
 _BY_KEYS = {"active": "lock", "password": "password"}
 _MUST_BE_BOUND = {"User": "userName", "Group": "displayName"}
@@ -54,6 +56,7 @@ def check_against(bindings: Bindings, registry: Registry) -> list[Fault]:
                 *_shared_attributes(table, kind, str.lower),
                 *_sources_that_do_not_fit(table, kind, type),
                 *_no_name(table, kind, type),
+                *_retired(table, kind),
             )
         ),
     )
@@ -219,6 +222,19 @@ def _no_name(table: str, kind: KindBindings, type: ResourceType) -> Found:
             (table, "rdn"),
             f"each entry needs a value of {kind.rdn}: bind it to {name}, or derive it from that in {table}.derived",
         )
+
+
+def _retired(table: str, kind: KindBindings) -> Found:
+    """Why retired users could not be told apart from others, or could sign in."""
+    if not isinstance(kind, UserBindings) or kind.retired is None:
+        return
+    key = (table, "retired")
+    if is_below(kind.retired, kind.base):
+        yield key, f"is in {table}.base, {kind.base}: who is retired could not be told apart; take a place outside it"
+    elif is_below(kind.base, kind.retired):
+        yield key, f"is around {table}.base, {kind.base}: all would be taken for retired; take a place outside it"
+    if kind.lock is Lock.NONE:
+        yield key, f"needs {table}.lock: who is retired could still sign in"
 
 
 def _always_has_value(attribute: str, kind: KindBindings, required: Iterable[Slot]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from backends.base import Backend, Finding, State
 from backends.errors import StoreError
-from backends.ldap import checks_locks, checks_reading
+from backends.ldap import checks_locks, checks_reading, checks_retired
 from backends.ldap.branch import Branch
 from backends.ldap.checks_connections import connections, said
 from backends.ldap.checks_mending import Mending
@@ -74,6 +74,7 @@ def _kept(site: Site, *, write: bool) -> Iterator[Finding]:
         checks_reading.referential,
         checks_reading.member_of,
         checks_locks.lock,
+        checks_retired.retired,
         checks_reading.password,
     ):
         yield from (finding for finding in check(site) if finding.what not in known)
@@ -98,7 +99,7 @@ def _bindings(site: Site) -> Iterator[Finding]:
             yield Finding(fault.key, State.FAULT, fault.message, mend)
     else:
         yield Finding(
-            str(site.bindings.source), State.OK, "the bindings fit the directory's schema, and both bases are there"
+            str(site.bindings.source), State.OK, "the bindings fit the directory's schema, and their bases are there"
         )
 
 

@@ -102,14 +102,14 @@ class Mending:
         return 'Set member_of = "memberOf" in the bindings file.'
 
     def rights(self) -> str:
-        """What lets the service account read and write below the two bases, and no more."""
-        users, groups = self.bindings.users.base, self.bindings.groups.base
+        """What lets the service account read and write below the bases, and no more."""
+        bases = self._bases
         if self.kind is Kind.OPENLDAP:
             who = f'by dn.exact="{self.bind_dn}"'
-            rules = [f'to dn.children="{users}" attrs=userPassword {who} =w by * break']
-            rules += [f'to dn.children="{base}" {who} write by * break' for base in (users, groups)]
-            rules += [f'to dn.base="{base}" attrs=children {who} write by * break' for base in (users, groups)]
-            rules += [f'to dn.base="{base}" {who} read by * break' for base in (users, groups)]
+            rules = [f'to dn.children="{base}" attrs=userPassword {who} =w by * break' for base in self._user_bases]
+            rules += [f'to dn.children="{base}" {who} write by * break' for base in bases]
+            rules += [f'to dn.base="{base}" attrs=children {who} write by * break' for base in bases]
+            rules += [f'to dn.base="{base}" {who} read by * break' for base in bases]
             lines = "\n".join(f"olcAccess: {{{number}}}{rule}" for number, rule in enumerate(rules))
             return self._modify(f"add: olcAccess\n{lines}")
         if self.kind is Kind.DS389:
@@ -117,7 +117,7 @@ class Mending:
                 "\n\n".join(
                     (
                         "ldapmodify -x -H ldaps://SERVER -D 'cn=Directory Manager' -W <<'END'",
-                        *(self._ds_rights(base) for base in dict.fromkeys((users, groups))),
+                        *(self._ds_rights(base) for base in bases),
                     )
                 ).replace("<<'END'\n\n", "<<'END'\n")
                 + "\nEND"
@@ -131,29 +131,42 @@ class Mending:
             )
         )
 
+    @property
+    def _user_bases(self) -> list[str]:
+        users = self.bindings.users
+        return [users.base, *([users.retired] if users.retired is not None else [])]
+
+    @property
+    def _bases(self) -> list[str]:
+        return list(dict.fromkeys((*self._user_bases, self.bindings.groups.base)))
+
+    def _classes(self, user: str, group: str) -> list[tuple[str, str]]:
+        """Each base with the class of what is created there."""
+        return [*((base, user) for base in self._user_bases), (self.bindings.groups.base, group)]
+
     def _ds_rights(self, base: str) -> str:
         who = f'userdn="ldap:///{self.bind_dn}";'
         below = '(targetfilter="(!(objectClass=organizationalUnit))")'
+        moves = f'\naci: (version 3.0; acl "Landfall moves"; allow (moddn) {who})'
         return (
             f"dn: {base}\nchangetype: modify\nadd: aci\n"
             f'aci: (targetattr!="userPassword || aci")(version 3.0; acl "Landfall reads"; '
             f"allow (read, search, compare) {who})\n"
             f'aci: {below}(targetattr!="userPassword || aci")(version 3.0; acl "Landfall entries"; allow (all) {who})\n'
             f'aci: {below}(targetattr="userPassword")(version 3.0; acl "Landfall passwords"; allow (add, write) {who})'
+            f"{moves if len(self._user_bases) > 1 and base in self._user_bases else ''}"
         )
 
     def _dsacls(self) -> list[str]:
-        pairs = ((self.bindings.users.base, "user"), (self.bindings.groups.base, "group"))
         lines = []
-        for base, name in pairs:
+        for base, name in self._classes("user", "group"):
             lines += [f'dsacls "{base}" /I:T /G "ACCOUNT:CCDC;{name}"', f'dsacls "{base}" /I:S /G "ACCOUNT:GA;;{name}"']
         return lines
 
     def _samba_tool(self) -> list[str]:
-        pairs = ((self.bindings.users.base, _USER_CLASS), (self.bindings.groups.base, _GROUP_CLASS))
         return [
             f"samba-tool dsacl set --objectdn='{base}' --sddl='(OA;CI;CCDC;{name};;SID)(OA;CIIO;GA;;{name};SID)'"
-            for base, name in pairs
+            for base, name in self._classes(_USER_CLASS, _GROUP_CLASS)
         ]
 
     def schema(self) -> str:

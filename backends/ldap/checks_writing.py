@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from app.scim.query import Change, Delta, Draft, ResourceId, Slot, Value
-from backends.base import Finding, State
+from backends.base import Capability, Finding, State
 from backends.errors import NotFound, Protected, ReadOnly, RejectedValue, StoreError
-from backends.ldap import checks_locks, checks_reading, dn, faults
+from backends.ldap import checks_locks, checks_reading, checks_retired, dn, faults
 from backends.ldap.checks_connections import said
 from backends.ldap.checks_samples import PREFIX, changed, group_draft, second_user, user_values
 from backends.ldap.checks_site import Site
@@ -74,6 +74,7 @@ class Rehearsal:
         self._create_user()
         self._read_back()
         self._lock()
+        self._retire()
         self._change()
         self._create_group()
         self._member_of()
@@ -145,6 +146,19 @@ class Rehearsal:
             way = self._site.bindings.users.lock
             text = f"{way}: an account was locked and its sign-in was refused; unlocked, it could sign in again"
             self._found(checks_locks.WHAT, State.OK, text)
+
+    def _retire(self) -> None:
+        if Capability.RETIRE not in self._site.backend.capabilities:
+            return
+        # Where the lock does not hold, or that could not be tried, nothing more is proved by signing in.
+        locks = any(f.what == checks_locks.WHAT and f.state is State.OK for f in self.findings)
+        try:
+            found = checks_retired.prove(self._site, self._made.user, self._answer if locks else None)
+            self.findings.append(found)
+        except (StoreError, LdapError) as error:
+            self._dns.update(checks_retired.shelved(self._site, self._made.user))
+            self.findings.append(checks_retired.refused(self._site, self._why(error)))
+            raise _Stopped from error
 
     def _set_active(self, active: bool) -> None:
         self._site.backend.update("User", self._made.user, Change({"active": active}))
@@ -249,11 +263,13 @@ class Rehearsal:
 
     def _sign_in(self) -> str | None:
         """What the server answers when the user signs in: None when it lets the user in."""
+        return self._answer(self._site.users.by_id(self._made.user, ()).dn)
+
+    def _answer(self, name: str) -> str | None:
         directory = self._site.directory
-        entry = self._site.users.by_id(self._made.user, ())
         with directory.session() as session:
             address = session.address
-        access = replace(directory.access, bind_dn=entry.dn, password=self._made.password or "")
+        access = replace(directory.access, bind_dn=name, password=self._made.password or "")
         try:
             with closing(directory.connect(address, access)):
                 return None
@@ -298,9 +314,11 @@ class Rehearsal:
 
     def _leftovers(self) -> None:
         filter = f"({self._site.user_name}={PREFIX}*)"
-        for entry in self._site.seen(self._site.bindings.users.base, Scope.SUBTREE, filter, ("1.1",)):
-            text = f"{entry.dn} was left by a check that was cut off"
-            self._found("leftovers", State.WARNING, text, _removal(entry.dn))
+        users = self._site.bindings.users
+        for base in (users.base, *((users.retired,) if users.retired is not None else ())):
+            for entry in self._site.seen(base, Scope.SUBTREE, filter, ("1.1",)):
+                text = f"{entry.dn} was left by a check that was cut off"
+                self._found("leftovers", State.WARNING, text, _removal(entry.dn))
 
     def _clean(self) -> None:
         """Afterwards nothing is left of what was made, or a finding names it."""

@@ -176,6 +176,10 @@ class Entries:
         """The attributes of a slot, in lower case; none for one that only the record holds."""
         return self._bound.get(slot, frozenset())
 
+    def bound_alone(self, attribute: str) -> Slot | None:
+        """The singular slot of an attribute, whose name is in lower case; None where that is bound to none."""
+        return next((slot for slot, _, _, name in self._singles if name == attribute), None)
+
     @cached_property
     def _derived(self) -> Mapping[str, Derived]:
         return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
@@ -183,8 +187,10 @@ class Entries:
     def content(self, entry: Entry, want: frozenset[Slot] | None = None) -> Content:
         """What an entry that was read with `everything` says, or of one that was read with `attributes_for` the wanted
         slots; what else it says of others counts for nothing."""
-        held = entry.attributes
         record = Record.read(entry.first(self._record)) if self._record else EMPTY
+        held = entry.attributes
+        if record.retired is not None and record.retired.aside:
+            held = {**held, **{name: (value.encode(),) for name, value in record.retired.aside.items()}}
         values: Mapping[Slot, Value] = {}
         if want is None or want:
             values = self._natively(held, self._reading(want))

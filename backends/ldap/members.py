@@ -144,7 +144,11 @@ class Members:
 
     def entries_with(self, value: bytes) -> tuple[Entry, ...]:
         """The entries of the groups that have that member value, with nothing but their ids."""
-        return self._groups.few(self.filter(value), self._groups.entries.stamps)
+        return self.entries_with_one_of((value,))
+
+    def entries_with_one_of(self, values: Iterable[bytes]) -> tuple[Entry, ...]:
+        """The entries of the groups that have one of those member values, with nothing but their ids."""
+        return self._groups.few(dn.any_of(map(self.filter, values)), self._groups.entries.stamps)
 
     def of_these_users(self, ids: Sequence[ResourceId]) -> list[str]:
         """Filters on groups, one for each of these users that is a member."""

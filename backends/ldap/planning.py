@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,13 +11,17 @@ from app.scim.attributes import Uniqueness
 from app.scim.query import ResourceId, Slot, Value
 from app.scim.types import comparable
 from backends.errors import Duplicate, RejectedValue
-from backends.ldap import dn, faults
+from backends.ldap import dn, faults, text
 from backends.ldap.branch import Branch
 from backends.ldap.drivers.base import Entry, LdapError, Modification, Operation
 from backends.ldap.entries import ACTIVE, Content, Native
 from backends.ldap.filters import Compiler
-from backends.ldap.record import Record
+from backends.ldap.record import Record, Retirement
 from backends.ldap.references import References
+
+_ELSEWHERE = re.compile(r"already in use|^000021C8", re.IGNORECASE)
+"""In the message of a refusal because an account of another branch has the name; the number is Active Directory's
+ERROR_DS_UPN_VALUE_NOT_UNIQUE_IN_FOREST."""
 
 DnOf = Callable[[str, ResourceId], str | None]
 
@@ -90,11 +95,56 @@ class Planning:
             if via in values:
                 dns[via] = self._dn_of(kind, after[via]) if via in after else None
         old, new = self._entries.native(before, old_dns), self._entries.native(after, dns)
-        replaced = {name: new.get(name, ()) for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
-        rdn = _rdn(content.dn, replaced, new)
+        replaced = _put_back(content)
+        replaced.update({n: new.get(n, ()) for n in old.keys() | new.keys() if old.get(n) != new.get(n)})
+        rdn = _rdn(content.dn, replaced)
         locked = self.locked_after(content, values)
         self._put_lock(replaced, content, locked)
         return Planned(replaced, rdn, self._next_record(content, after, new, dns, locked))
+
+    def retiring(self, content: Content, at: datetime) -> Planned:
+        """The plan that locks an entry which is about to be retired and, where there is a record, says so there. What
+        may be held once in the whole directory is put aside. It is the same when that was done before."""
+        rule, held = self._entries.lock, content.entry.attributes
+        assert rule is not None
+        replaced: Native = {rule.attribute: rule.values(True, tuple(held.get(rule.attribute, ())))}
+        if self._record is None:
+            return Planned(replaced, None, None)
+        retired = content.record.retired
+        if retired is None:
+            unique = (name for name in self._branch.server.unique if name in held)
+            aside = {name: held[name][0].decode("utf-8", "replace") for name in unique}
+            retired = Retirement(at, self._entries.locked(held), aside)
+            replaced.update({name: (self.stand_in(content, name).encode(),) for name in aside})
+        return Planned(replaced, None, replace(content.record, retired=replace(retired, at=at)))
+
+    def stand_in(self, content: Content, attribute: str) -> str:
+        """A value that takes the place of an attribute's own, by which the entry is found if its SCIM value is known.
+        Active Directory takes 20 characters of an account's name."""
+        slot = self._entries.bound_alone(attribute)
+        own = content.entry.first(attribute) or b""
+        value = content.values.get(slot) if slot is not None else None
+        return text.stand_in(str(value or own.decode("utf-8", "replace")), 20 if slot is None else None)
+
+    def aside(self, content: Content, attribute: str) -> Planned:
+        """The plan that puts an attribute aside in the record of an entry that is about to be retired; the attribute
+        itself is not changed."""
+        retired = content.record.retired
+        assert retired is not None
+        value = (content.entry.first(attribute) or b"").decode("utf-8", "replace")
+        aside = {attribute: value, **retired.aside}
+        return Planned({}, None, replace(content.record, retired=replace(retired, aside=aside)))
+
+    def restoring(self, content: Content, entry: Entry, values: Mapping[Slot, Value | None]) -> Planned:
+        """The plan that makes of a retired entry, whose content is as it was before, what it was with a change; the
+        entry itself is locked. Raises Duplicate, RejectedValue."""
+        planned = self.change(content, values, force=True)
+        rule = self._entries.lock
+        assert planned is not None
+        assert rule is not None
+        held = tuple(entry.attributes.get(rule.attribute, ()))
+        lock = rule.values(self.locked_after(content, values), held)
+        return replace(planned, replaced={**planned.replaced, rule.attribute: lock})
 
     def modifications(
         self, content: Content, planned: Planned | None, *, swap: bool, leaving: bool = False
@@ -142,7 +192,7 @@ class Planning:
         given = {slot: value for slot, value in values.items() if value is not None}
         if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
             self.refuse_duplicates(given, own)
-        if error.code == faults.ALREADY_EXISTS:
+        if error.code == faults.ALREADY_EXISTS or _ELSEWHERE.search(error.message):
             raise Duplicate(self.named) from error
         if isinstance(faults.translate(error), RejectedValue):
             slot = self._blamed(error.message, given)
@@ -203,13 +253,19 @@ class Planning:
                 raise RejectedValue(slot, "this directory has no place for such a value")
 
 
-def _rdn(name: str, replaced: Native, new: Native) -> str | None:
+def _put_back(content: Content) -> Native:
+    """What was put aside when the entry was retired, as far as it is not there."""
+    aside = content.record.retired.aside if content.record.retired is not None else {}
+    held = content.entry.attributes
+    return {n: (value.encode(),) for n, value in aside.items() if tuple(held.get(n, ())) != (value.encode(),)}
+
+
+def _rdn(name: str, replaced: Native) -> str | None:
     """The new RDN, if the attribute of the present one changes; that attribute is then left to the renaming."""
     present = dn.split(name)[0].partition("=")[0].strip()
     if not replaced.get(present.lower()):
         return None
-    del replaced[present.lower()]
-    return dn.rdn(present, new[present.lower()][0].decode())
+    return dn.rdn(present, replaced.pop(present.lower())[0].decode())
 
 
 def _swap(attribute: str, old: bytes | None, new: bytes) -> list[Modification]:

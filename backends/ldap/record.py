@@ -17,6 +17,30 @@ from app.scim.query import ResourceId, Slot, Value
 
 
 @dataclass(frozen=True, slots=True)
+class Retirement:
+    """Written by the same modification that locks an entry, before it is moved: `at` is the time, `locked` says that it
+    was locked before, and `aside` holds what it had, by attribute in lower case, in place of which it has something
+    else or nothing."""
+
+    at: datetime
+    locked: bool = False
+    aside: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, found: Any) -> Retirement | None:
+        """What `write` made; None for nothing. Raises ValueError, AttributeError, KeyError or TypeError for others."""
+        if not found:
+            return None
+        aside = {str(name): str(value) for name, value in found.get("aside", {}).items()}
+        return cls(datetime.fromisoformat(found["at"]), bool(found.get("locked")), aside)
+
+    def write(self) -> dict[str, Any]:
+        """For JSON."""
+        parts = {"at": self.at.isoformat(), "locked": self.locked, "aside": dict(self.aside)}
+        return {name: value for name, value in parts.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """`values` holds slots exactly, None for one that has no value although an attribute seems to give it one.
     `references` holds the id that a slot names and the DN that was written for it, None for an id of nothing.
@@ -30,6 +54,8 @@ class Record:
     digest: str = ""
     leaving: bool = False
     """The entry is being deleted."""
+    retired: Retirement | None = None
+    """The entry is retired, or about to be."""
 
     @classmethod
     def read(cls, octets: bytes | None) -> Record:
@@ -46,8 +72,9 @@ class Record:
                 datetime.fromisoformat(changed) if changed else None,
                 str(found.get("digest", "")),
                 bool(found.get("leaving")),
+                Retirement.read(found.get("retired")),
             )
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, KeyError, TypeError):
             return EMPTY
 
     def write(self) -> bytes:
@@ -59,6 +86,7 @@ class Record:
             "changed": self.changed.isoformat() if self.changed else None,
             "digest": self.digest,
             "leaving": self.leaving,
+            "retired": self.retired.write() if self.retired else None,
         }
         kept = {name: value for name, value in parts.items() if value}
         return orjson.dumps(kept) if kept else b""

@@ -9,6 +9,7 @@ from backends.errors import NotFound
 from backends.ldap import dn, faults
 from backends.ldap.branch import NOTHING, Branch
 from backends.ldap.drivers.base import Attributes, Connection, Entry, LdapError, Modification, Operation
+from config.directory import Kind
 
 
 class Requests:
@@ -45,6 +46,18 @@ class Requests:
             attribute, value = rdn.partition("=")[0], dn.value_of(rdn)
             return self.modify(renamed, [Modification(Operation.REPLACE, attribute, (value.encode(),))])
         return found if found is not None else Entry(renamed, {})
+
+    def move(self, name: str, rdn: str, superior: str, *, keep_old: bool = False) -> Entry:
+        """Afterwards the entry has that RDN and is below `superior`, with the value of its old RDN if `keep_old`."""
+        moved = dn.child(rdn, superior)
+        # An RDN that stays is not to be taken out. Active Directory takes no request that keeps one.
+        same = dn.key(rdn) == dn.key(dn.split(name)[0])
+        keep_old = (keep_old or same) and self._branch.server.kind is not Kind.ACTIVE_DIRECTORY
+        found = self._branch.directory.run(
+            partial(_rename, name=name, rdn=rdn, read=self._read_back, keep_old=keep_old, superior=superior),
+            idempotent=False,
+        )
+        return found if found is not None else Entry(moved, {})
 
     def delete(self, name: str, assertion: str | None = None) -> None:
         """Afterwards there is no such entry."""
@@ -84,8 +97,15 @@ def _modify(
     return connection.modify(name, changes, assertion=assertion, read=read)
 
 
-def _rename(connection: Connection, name: str, rdn: str, read: Sequence[str], keep_old: bool = False) -> Entry | None:
-    return connection.rename(name, rdn, keep_old=keep_old, read=read)
+def _rename(
+    connection: Connection,
+    name: str,
+    rdn: str,
+    read: Sequence[str],
+    keep_old: bool = False,
+    superior: str | None = None,
+) -> Entry | None:
+    return connection.rename(name, rdn, superior=superior, keep_old=keep_old, read=read)
 
 
 def _delete(connection: Connection, name: str, assertion: str | None) -> None:

@@ -19,7 +19,8 @@ class Server:
     RFC 4528 and RFC 4527 are served; `substrings` whether every text attribute can be searched by its parts although
     the subschema names no rule for it; `counts_rest` whether a sorted page tells how many entries come after it;
     `dn_attribute` finds entries by their DN in a filter; `fraction` is what a Generalized Time in a filter needs after
-    its seconds."""
+    its seconds; `unique` names the attributes, in lower case, of which no two accounts have one value, wherever they
+    are."""
 
     kind: Kind
     id: str
@@ -33,6 +34,7 @@ class Server:
     read_id: Callable[[bytes], ResourceId]
     id_filter: Callable[[ResourceId], str | None]
     fraction: str = ""
+    unique: tuple[str, ...] = ()
 
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -103,6 +105,7 @@ SERVERS: Mapping[Kind, Server] = {
         read_id=_guid,
         id_filter=_guid_filter,
         fraction=".0",
+        unique=("userprincipalname", "samaccountname"),
     ),
 }
 

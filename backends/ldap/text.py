@@ -20,6 +20,8 @@ _TELEPHONE = "1.3.6.1.4.1.1466.115.121.1.50"
 _FACSIMILE = "1.3.6.1.4.1.1466.115.121.1.22"
 _PRINTABLE_TEXT = re.compile(r"[A-Za-z0-9'()+,\-./:=? ]+")
 _WORD_BREAK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_STANDS_IN = "retired-"
+_LONG_STAND_IN = 40
 LONGEST = 1000
 """A storable text is shorter than that, in characters."""
 
@@ -78,6 +80,23 @@ def apart(text: str, longest: int | None = None, forbidden: str = "") -> str:
     """A storable text that reminds of this one and that no other entry has."""
     stem = _cut(distinct(text, longest, forbidden), min(longest or 64, 64) - 13)
     return f"{stem}-{secrets.token_hex(6)}"
+
+
+def stand_in(text: str, longest: int | None = None) -> str:
+    """A storable text that takes the place of this one and that no other entry has; `stands_for` knows it, unless fewer
+    than 40 characters are allowed."""
+    token = secrets.token_hex(6)
+    return f"{_STANDS_IN}{token}" if longest is not None and longest < _LONG_STAND_IN else f"{stand_ins(text)}{token}"
+
+
+def stand_ins(text: str) -> str:
+    """How every stand-in of a text begins, and of those that `fold` makes equal to it."""
+    return f"{_STANDS_IN}{hashlib.sha256(fold(text).encode('utf-8', 'surrogatepass')).hexdigest()[:16]}-"
+
+
+def stands_for(other: str, text: str) -> bool:
+    """Whether the first is a stand-in of the second."""
+    return other.lower().startswith(stand_ins(text))
 
 
 def _units(text: str) -> int:

@@ -138,6 +138,23 @@ class Writer:
             if error.code not in (*_MEMBER_CODES, faults.NO_SUCH_OBJECT):
                 raise
 
+    def carry_out(self, content: Content, planned: Planned) -> Entry:
+        """Make the changes of a plan, its RDN apart, on an entry as it was read; the entry afterwards, as far as the
+        server tells it. Raises Stale."""
+        assertion = self._assertion(content)
+        changes = self._planning.modifications(content, planned, swap=assertion is None)
+        if not changes:
+            return content.entry
+        try:
+            return self._modified(content.dn, changes, assertion)
+        except _Unasserted:
+            changes = self._planning.modifications(content, planned, swap=True)
+            return self._modified(content.dn, changes, None)
+
+    def take_back(self, content: Content, planned: Planned) -> None:
+        """Undo the changes of a plan that was carried out."""
+        self._take_back(content, self._planning.modifications(content, planned, swap=False), Wanted())
+
     def refer(self, entry: Entry, slot: Slot, to: ResourceId | None) -> None:
         """Change a reference of an entry, or with None take it out, with a new version; nothing happens when the entry
         is gone."""
@@ -174,14 +191,14 @@ class Writer:
             with self._alone(content.dn):
                 return self._write(content, planned, wanted, expect)
         except LdapError as error:
-            apart = self._planned_apart(error, content, planned, values)
+            apart = self.planned_apart(error, content, planned, values)
             if apart is None:
                 self._planning.refuse(error, values, content.id)
                 raise
         with self._alone(content.dn):
             return self._write(content, apart, wanted, expect)
 
-    def _planned_apart(
+    def planned_apart(
         self, error: LdapError, content: Content, planned: Planned | None, values: Mapping[Slot, Value | None]
     ) -> Planned | None:
         """The plan with derived names that no other entry has; None where that can't help. Raises Duplicate."""
@@ -219,7 +236,19 @@ class Writer:
             entry = self._rename(content, planned.rdn, changes, wanted)
         if planned is not None and self.renamed is not None:
             self.renamed(content.entry, _after(content.entry, planned, content.dn if entry is None else entry.dn))
+            if planned.rdn is not None and entry is not None and self._refers_to_itself(content, planned):
+                # What it says of itself has followed since.
+                entry = Entry(entry.dn, {})
         return content.stamp if entry is None else self._stamp(self._requests.complete(entry))
+
+    def _refers_to_itself(self, content: Content, planned: Planned) -> bool:
+        held = {**content.entry.attributes, **planned.replaced}
+        dns = (
+            value.decode("utf-8", "replace")
+            for name in self._entries.references.values()
+            for value in held.get(name, ())
+        )
+        return any(dn.key(name) == dn.key(content.dn) for name in dns)
 
     def _assertion(self, content: Content) -> str | None:
         return dn.equality(self._branch.bindings.version, content.stamp.version) if self._asserts else None
@@ -331,7 +360,11 @@ class Writer:
                 self._passwords.refuse(error, attributes)
                 self._planning.refuse(error, values, None)
                 raise
-        return self._add_below(values, apart)
+        try:
+            return self._add_below(values, apart)
+        except LdapError as error:
+            self._planning.refuse(error, values, None)
+            raise
 
     def _add_below(self, values: Mapping[Slot, Value], attributes: Native) -> Entry:
         named = self._branch.bindings.rdn
@@ -341,7 +374,7 @@ class Writer:
             try:
                 return self._requests.add(dn.child(rdn, parent), attributes)
             except LdapError as error:
-                if error.code != faults.NO_SUCH_OBJECT or parent == parents[-1]:
+                if parent == parents[-1] or self._requests.explained(error, parent).code != faults.NO_SUCH_OBJECT:
                     raise
         raise Unavailable
 

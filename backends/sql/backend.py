@@ -20,9 +20,10 @@ from app.scim.query import (
     Slot,
     Stamp,
     Version,
+    Window,
 )
 from app.scim.registry import Registry
-from backends.base import Backend, Capability
+from backends.base import FIRST_PAGE, Backend, Capability
 from backends.errors import NotFound, StoreError, Unavailable
 from backends.sql import rows, tables
 from backends.sql.database import Database
@@ -31,6 +32,7 @@ from backends.sql.faults import Faults
 from backends.sql.filters import Conditions, Node, lower, shared_parts
 from backends.sql.queries import Queries
 from backends.sql.relations import Relations, possible
+from backends.sql.retired import Retired
 from backends.sql.tables import Layout, Tables
 from backends.sql.writing import Writer
 from config.errors import ConfigError, Fault
@@ -62,7 +64,8 @@ class _Kind:
         self.count = lru_cache(_KEPT_STATEMENTS)(queries.count)
         self.match = lru_cache(_KEPT_STATEMENTS)(queries.match)
         self.names_one = queries.names_one
-        self.writer = Writer(layout, built, queries, stored)
+        self.retired = Retired(layout, built)
+        self.writer = Writer(layout, built, queries, stored, self.retired)
 
 
 class SqlBackend(Backend):
@@ -73,7 +76,13 @@ class SqlBackend(Backend):
     No connection is made before the first call, so that it may be constructed before a fork.
     """
 
-    capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
+    capabilities = (
+        Capability.SORT
+        | Capability.ATOMIC_EXPECT
+        | Capability.ATOMIC_UNIQUENESS
+        | Capability.EMPTY_RELATION
+        | Capability.RETIRE
+    )
 
     def __init__(
         self,
@@ -165,6 +174,29 @@ class SqlBackend(Backend):
             raise NotFound
         now = self._now()
         self._database.write(lambda c: self._kinds[kind].writer.delete(c, id, now, expect))
+
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        if not possible(id):
+            raise NotFound
+        now = self._now()
+        self._database.write(lambda c: self._kinds[kind].writer.retire(c, id, now, expect))
+
+    def retired(
+        self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
+    ) -> Page:
+        return self._kinds[kind].retired.page(self._database.read, want, names, window)
+
+    def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
+        if not possible(id):
+            raise NotFound
+        chosen, now = self._kinds[kind], self._now()
+        values = rows.hashed(chosen.layout, change.values)
+        return self._database.write(lambda c: chosen.writer.restore(c, id, now, values, change.relations))
+
+    def purge(self, kind: str, id: ResourceId) -> None:
+        if not possible(id):
+            raise NotFound
+        self._database.write(lambda c: self._kinds[kind].writer.purge(c, id))
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._kinds[kind].relations[relation].stream(self._database.read, ids)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, String, Text, TypeDecorator
-from sqlalchemy.dialects.mysql import DATETIME, MEDIUMTEXT
+from sqlalchemy.dialects.mysql import DATETIME, LONGTEXT, MEDIUMTEXT
 from sqlalchemy.types import TypeEngine
 
 ID_LENGTH = 64
@@ -15,6 +15,8 @@ ID_LENGTH = 64
 KEY_LENGTH = 512
 """Characters of an indexed text; MariaDB indexes at most 3072 octets."""
 ATTRIBUTE_LENGTH = 191
+KIND_LENGTH = 64
+"""Characters of the name of a resource type."""
 
 MYSQL_OPTIONS: Mapping[str, Any] = {
     "mysql_engine": "InnoDB",
@@ -27,6 +29,11 @@ MYSQL_OPTIONS: Mapping[str, Any] = {
 def text() -> TypeEngine[str]:
     """Text of any length that is not indexed."""
     return Text().with_variant(Text(collation="C"), "postgresql").with_variant(MEDIUMTEXT(), "mysql", "mariadb")
+
+
+def long_text() -> TypeEngine[str]:
+    """Text that holds several of any length."""
+    return Text().with_variant(Text(collation="C"), "postgresql").with_variant(LONGTEXT(), "mysql", "mariadb")
 
 
 def short_text(length: int) -> TypeEngine[str]:

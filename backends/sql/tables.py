@@ -1,5 +1,6 @@
 """Tables and columns, generated from the registry: a readable column for each singular slot, one table of values for
-each kind's multi-valued slots, one table for each stored relation.
+each kind's multi-valued slots, one table for each stored relation; besides, one for all retired resources and
+one for the names by which they are found, so that nothing that reads the others has to leave any out.
 
 A text that is compared without case, and a dateTime, has a second column `…_key` with its comparison form, so that
 the value itself stays as the client sent it.
@@ -19,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     FromClause,
     Index,
     Integer,
@@ -34,8 +36,10 @@ from backends.sql.columns import (
     ATTRIBUTE_LENGTH,
     ID_LENGTH,
     KEY_LENGTH,
+    KIND_LENGTH,
     MYSQL_OPTIONS,
     Moment,
+    long_text,
     short_text,
     text,
 )
@@ -108,12 +112,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tables:
-    """Every table; `unique` maps what a database names in a violation (an index, or table.column) to the slot."""
+    """Every table; `unique` maps what a database names in a violation (an index, or table.column) to the slot.
+    `retired` holds resources of all kinds as JSON, `retired_names` the folded names of each."""
 
     metadata: MetaData
     layouts: Mapping[str, Layout]
     links: Mapping[tuple[str, str], Link]
     unique: Mapping[str, Slot]
+    retired: Table
+    retired_names: Table
 
 
 def build(registry: Registry) -> Tables:
@@ -130,7 +137,7 @@ def build(registry: Registry) -> Tables:
                 near, far = table.primary_key.columns
                 links[kind.name, name] = Link(name, table, near, far, there, stored=True)
                 links[relation.target, relation.inverse] = Link(relation.inverse, table, far, near, here, stored=False)
-    return Tables(metadata, layouts, links, unique)
+    return Tables(metadata, layouts, links, unique, *_retired_tables(metadata))
 
 
 def display(layout: Layout, source: FromClause, *, keys: bool) -> ColumnElement[str | None]:
@@ -175,6 +182,35 @@ def _link_table(metadata: MetaData, here: Layout, there: Layout, name: str) -> T
         sqlite_with_rowid=False,
         **MYSQL_OPTIONS,
     )
+
+
+def _retired_tables(metadata: MetaData) -> tuple[Table, Table]:
+    retired = Table(
+        "scim_retired",
+        metadata,
+        Column("kind", short_text(KIND_LENGTH), primary_key=True),
+        Column("id", short_text(ID_LENGTH), primary_key=True),
+        Column("version", BigInteger, nullable=False),
+        Column("created", Moment, nullable=False),
+        Column("retired_at", Moment, nullable=False),
+        Column("content", long_text(), nullable=False),
+        Index("ix_scim_retired_retired_at", "kind", "retired_at", "id"),
+        **MYSQL_OPTIONS,
+    )
+    names = Table(
+        "scim_retired_names",
+        metadata,
+        Column("kind", short_text(KIND_LENGTH), primary_key=True),
+        Column("id", short_text(ID_LENGTH), primary_key=True),
+        Column("name", short_text(KEY_LENGTH), primary_key=True),
+        ForeignKeyConstraint(
+            ("kind", "id"), (retired.c.kind, retired.c.id), name="fk_scim_retired_names", ondelete="CASCADE"
+        ),
+        Index("ix_scim_retired_names_name", "kind", "name", "id"),
+        sqlite_with_rowid=False,
+        **MYSQL_OPTIONS,
+    )
+    return retired, names
 
 
 class _LayoutBuilder:

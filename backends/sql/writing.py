@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Select, Update, bindparam, delete, insert, null, select, update
 
-from app.scim.query import Delta, ResourceId, Slot, Stamp, Value, Version
+from app.scim.query import Delta, Resource, ResourceId, Slot, Stamp, Value, Version
 from backends.errors import NotFound, RejectedValue, VersionMismatch
 from backends.sql import rows
 from backends.sql.columns import moment
@@ -18,6 +18,7 @@ from backends.sql.database import Contended
 from backends.sql.prepared import Session
 from backends.sql.queries import Queries
 from backends.sql.relations import Relations, chunks
+from backends.sql.retired import Retired
 from backends.sql.tables import Field, Layout, Link, Tables
 
 _KEPT_STATEMENTS = 200
@@ -30,9 +31,12 @@ _OCTETS_IN_JSON = 6
 class Writer:
     """Changes resources of one kind. Values are given with secrets already hashed (`rows.hashed`)."""
 
-    def __init__(self, layout: Layout, tables: Tables, queries: Queries, relations: Mapping[str, Relations]) -> None:
+    def __init__(
+        self, layout: Layout, tables: Tables, queries: Queries, relations: Mapping[str, Relations], retired: Retired
+    ) -> None:
         self._layout = layout
         self._relations = relations
+        self._retired = retired
         self._held = lru_cache(_KEPT_STATEMENTS)(queries.one)
         self._lock = lru_cache(_KEPT_STATEMENTS)(self._make_lock)
         self._id = layout.table.c.id == bindparam("row_id", type_=layout.table.c.id.type)
@@ -59,18 +63,15 @@ class Writer:
             )
             for holder, field in _references_to(layout, tables)
         ]
+        self._there = {lookup.via: _by_id(tables.layouts[lookup.kind]) for lookup in layout.type.lookups.values()}
 
     def create(
         self, session: Session, id: ResourceId, now: datetime, values: Mapping[Slot, Value],
         relations: Mapping[str, Sequence[ResourceId]],
     ) -> None:  # fmt: skip
         """Insert a resource of version 1 with its values and relations."""
-        row = {"id": id, "version": 1, "created": now, "modified": now, **rows.columns(self._layout, values)}
-        session.execute(self._insert, row)
-        self._add_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
-        self._check_size(session, id, values)
-        for name, ids in relations.items():
-            self._relations[name].apply(session, id, Delta(add=tuple(ids)))
+        stamps = {"version": 1, "created": now, "modified": now}
+        self._put(session, id, stamps, values, {name: Delta(add=tuple(ids)) for name, ids in relations.items()})
 
     def update(
         self, session: Session, id: ResourceId, now: datetime, values: Mapping[Slot, Value | None],
@@ -101,14 +102,67 @@ class Writer:
         The resources at the far end are locked before the resource itself, in the order in which a change of
         members locks. A membership that comes between is noticed by the number of rows. Raises Contended then.
         """
+        self._leave(session, id, now, expect, ())
+        session.execute(self._delete, {"row_id": id})
+
+    def retire(self, session: Session, id: ResourceId, now: datetime, expect: Version | None) -> None:
+        """Delete the resource as `delete` does, and keep what it was."""
+        slots = tuple(self._layout.secrets)
+        held = self._leave(session, id, now, expect, slots)
+        hashes = {slot: text for slot, text in zip(slots, held, strict=True) if text is not None}
+        self._retired.put(session, self._read(session, id, self._own), hashes, now)
+        session.execute(self._delete, {"row_id": id})
+
+    def restore(
+        self, session: Session, id: ResourceId, now: datetime, values: Mapping[Slot, Value | None],
+        relations: Mapping[str, Delta],
+    ) -> Resource:  # fmt: skip
+        """Insert a retired resource again, with these values in place of those that it had."""
+        kept = self._retired.take(session, id)
+        held = {**kept.values, **kept.hashes}
+        for via in self._there.keys() & held.keys() - values.keys():
+            if not session.execute(self._there[via], {"row_id": held[via]}).rows:
+                del held[via]
+        after = {slot: value for slot, value in {**held, **values}.items() if value is not None}
+        stamps = {"version": kept.version + 1, "created": kept.created, "modified": now}
+        self._put(session, id, stamps, after, relations)
+        return self._read(session, id, self._layout.type.readable)
+
+    def purge(self, session: Session, id: ResourceId) -> None:
+        """Forget a retired resource."""
+        self._retired.take(session, id)
+
+    @property
+    def _own(self) -> frozenset[Slot]:
+        """The readable slots that do not follow from other resources."""
+        return frozenset((*self._layout.fields, *self._layout.multi))
+
+    def _read(self, session: Session, id: ResourceId, slots: frozenset[Slot]) -> Resource:
+        reading = self._held(slots)
+        return reading.resources(session.execute(reading.statement, {"id": id}).rows)[0]
+
+    def _put(
+        self, session: Session, id: ResourceId, stamps: Mapping[str, Any], values: Mapping[Slot, Value],
+        relations: Mapping[str, Delta],
+    ) -> None:  # fmt: skip
+        session.execute(self._insert, {"id": id, **stamps, **rows.columns(self._layout, values)})
+        self._add_lists(session, id, {s: v for s, v in values.items() if s in self._layout.multi})
+        self._check_size(session, id, values)
+        for name, delta in relations.items():
+            self._relations[name].apply(session, id, delta)
+
+    def _leave(
+        self, session: Session, id: ResourceId, now: datetime, expect: Version | None, slots: tuple[Slot, ...]
+    ) -> Sequence[Any]:
+        """Take out all that refers to a resource, which is locked; what it has in these slots."""
         moved = [self._touch_referrers(session, id, now, link, holder) for link, holder in self._inverse]
-        _checked(session.execute(self._lock(()), {"row_id": id}).first(), expect)
+        _, _, held = _checked(session.execute(self._lock(slots), {"row_id": id}).first(), expect)
         for (link, _), expected in zip(self._inverse, moved, strict=True):
             if session.execute(self._unlink[link.name], {"near": id}).rowcount != expected:
                 raise Contended
         for forget in self._forget:
             session.execute(forget, {"row_id": id, "now": now})
-        session.execute(self._delete, {"row_id": id})
+        return held
 
     def _touch_referrers(self, session: Session, id: ResourceId, now: datetime, link: Link, holder: Layout) -> int:
         """Give every resource whose stored relation holds the id a new version; how many there are."""
@@ -131,8 +185,7 @@ class Writer:
     ) -> Mapping[Slot, Value | None]:
         if not values:
             return {}
-        reading = self._held(frozenset(values))
-        held = reading.resources(session.execute(reading.statement, {"id": id}).rows)[0].values
+        held = self._read(session, id, frozenset(values)).values
         return {slot: value for slot, value in values.items() if held.get(slot) != value}
 
     def _replace_lists(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
@@ -154,9 +207,8 @@ class Writer:
         longest = max(values, key=lambda slot: rows.length(values[slot]), default=None)
         if longest is None or rows.length(values[longest]) * _OCTETS_IN_JSON * len(readable) < _SENT_AT_ONCE:
             return
-        reading = self._held(readable)
         try:
-            reading.resources(session.execute(reading.statement, {"id": id}).rows)
+            self._read(session, id, readable)
         except (orjson.JSONDecodeError, TypeError):
             # MariaDB cuts an array that is too long, and gives NULL for one within it.
             raise RejectedValue(longest, "makes the resource larger than the database can give back") from None
@@ -178,6 +230,11 @@ def _bumping(layout: Layout, which: ColumnElement[bool]) -> Update:
 
 def _ids(layout: Layout) -> ColumnElement[bool]:
     return layout.table.c.id.in_(bindparam("ids", expanding=True))
+
+
+def _by_id(layout: Layout) -> Select[Any]:
+    """Finds the resource whose id is the parameter `row_id`."""
+    return select(layout.table.c.id).where(layout.table.c.id == bindparam("row_id", type_=layout.table.c.id.type))
 
 
 def _references_to(layout: Layout, tables: Tables) -> list[tuple[Layout, Field]]:

@@ -112,11 +112,13 @@ def test_ids_are_distinct_over_all_types(client: Client, name: str) -> None:
 
 @pytest.mark.req("S-3.1-05")
 def test_an_id_is_never_given_again(client: Client, name: str) -> None:
-    """A user created after the deletion of one with the same name has another id."""
-    first = client.user(name)["id"]
-    assert client.delete(f"/Users/{first}").status_code == 204
-    assert client.user(name)["id"] != first
-    refused(client.get(f"/Users/{first}"), 404)
+    """A group created after the deletion of one with the same name has another id; a user who is somebody else too."""
+    group, user = client.group(name)["id"], client.user(name)["id"]
+    assert client.delete(f"/Groups/{group}").status_code == client.delete(f"/Users/{user}").status_code == 204
+    assert client.group(name)["id"] != group
+    assert client.user(f"other-{name}")["id"] != user
+    refused(client.get(f"/Groups/{group}"), 404)
+    refused(client.get(f"/Users/{user}"), 404)
 
 
 @pytest.mark.req("S-3.1-06", "S-3.1-05", "P-3.5.1-06")

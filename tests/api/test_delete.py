@@ -84,11 +84,16 @@ def test_a_deleted_group_leaves_its_members(client: Client, name: str) -> None:
 
 @pytest.mark.req("P-3.6-04")
 def test_a_deleted_name_is_free(client: Client, name: str) -> None:
-    user, group = client.user(name)["id"], client.group(name)["id"]
+    """For a new group, for another user, and for the same one when it comes back."""
+    user, group, other = client.user(name)["id"], client.group(name)["id"], client.user(f"other-{name}")["id"]
     client.delete(f"/Users/{user}")
     client.delete(f"/Groups/{group}")
-    assert client.user(name)["id"] != user
     assert client.group(name)["id"] != group
+    assert client.change(f"/Users/{other}", {"op": "replace", "path": "userName", "value": name}).status_code == 200
+    assert (
+        client.change(f"/Users/{other}", {"op": "replace", "path": "userName", "value": "x" + name}).status_code == 200
+    )
+    assert client.user(name)["id"] == user
 
 
 @pytest.mark.req("P-3.6-05")

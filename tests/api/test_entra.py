@@ -260,7 +260,8 @@ def test_delete_and_create_again(entra: Client, name: str) -> None:
     refused(entra.get(path), 404)
     refused(entra.delete(path), 404)
     assert asked(entra, "/Users", f'userName eq "{name}"').json()["totalResults"] == 0
-    assert created(entra, "/Users", mapped(name)) != path
+    assert created(entra, "/Users", mapped(name)) == path
+    assert entra.get(path).json()["active"] is True
 
 
 def test_a_deleted_group_is_gone_and_its_name_is_free(entra: Client, name: str) -> None:

@@ -313,7 +313,7 @@ def test_the_log_holds_neither_personal_values_nor_secrets(tmp_path: Path) -> No
         timeout=120,
     )
     token = done.stdout.strip()
-    for word in ("unforeseen", "incident", '"create"', '"replace"', '"patch"', '"delete"', "Duplicate", "entra"):
+    for word in ("unforeseen", "incident", '"create"', '"replace"', '"patch"', '"retire"', "Duplicate", "entra"):
         assert word in done.stderr
     for secret in ("mira", "solberg", "kari", "nordmann", "olga", "Harbour", "horse", "staple", "wrong-token", token):
         assert secret not in done.stderr

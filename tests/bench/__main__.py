@@ -10,6 +10,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.audit import AuditFigure, measure_audit
 from tests.bench.cases import CASES, Case
 from tests.bench.load import CONNECTIONS, Load, client
 from tests.bench.measure import (
@@ -29,6 +30,7 @@ from tests.bench.server import Server, serving
 from tests.bench.storage import NAMES, Storage, prepare, storage
 
 SIZE_TARGET = 1.5
+AUDIT_TARGET = 1.15
 
 
 def main() -> None:
@@ -50,6 +52,9 @@ def main() -> None:
     )
     with client() as load:
         for name in names:
+            if arguments.audit:
+                console.print(_audit(name, measure_audit(load, name, arguments.requests, _token)))
+                continue
             with storage(name) as store:
                 _measure_all(console, load, name, store, arguments.requests)
 
@@ -63,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     default = ",".join(name for name in named.split(",") if name in NAMES)
     parser.add_argument("--backends", default=default, help=", ".join(NAMES))
     parser.add_argument("--requests", type=int, default=2000, help="most requests of a case in a round (default: 2000)")
+    parser.add_argument("--audit", action="store_true", help="measure writes with and without the audit only")
     parser.add_argument("--profile", choices=[case.name for case in CASES], help="show where a case's time goes")
     return parser.parse_args()
 
@@ -104,6 +110,16 @@ def _sizes(name: str, figures: Sequence[SizeFigure]) -> Table:
     for figure in figures:
         times = (f"{figure.small_ms:.2f}", f"{figure.large_ms:.2f}", f"{figure.ratio:.2f}")
         table.add_row(figure.title, *times, f"{SIZE_TARGET:g}", _met(figure.ratio, SIZE_TARGET))
+    return table
+
+
+def _audit(name: str, figures: Sequence[AuditFigure]) -> Table:
+    table = Table("request", title=f"With and without the audit on {name}")
+    for column in ("ms with", "ms without", "ratio", "target", "met"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        times = (f"{figure.with_ms:.2f}", f"{figure.without_ms:.2f}", f"{figure.ratio:.2f}")
+        table.add_row(figure.case.title, *times, f"{AUDIT_TARGET:g}", _met(figure.ratio, AUDIT_TARGET))
     return table
 
 

@@ -48,19 +48,20 @@ def measure(load: Load, target: Target, case: Case, requests: int) -> Figure:
         load.seconds(server.port, warmed.make(target.known, min(WARM_UP, count)), warmed.wanted)
     bare, own = [], []
     for _ in range(ROUNDS):
-        bare.append(_round(load, target.bare, BARE, BARE.make(target.known, requests // 2)))
-        own.append(_round(load, target.service, case, case.make(target.known, count)))
+        bare.append(run_round(load, target.bare, BARE, BARE.make(target.known, requests // 2)))
+        own.append(run_round(load, target.service, case, case.make(target.known, count)))
     ratio = median(mine[0] / yardstick[0] for mine, yardstick in zip(own, bare, strict=True))
     return Figure(case, min(cpu for cpu, _ in own), ratio, max(rate for _, rate in own))
 
 
 def measure_bare(load: Load, target: Target, requests: int) -> Figure:
     """The yardstick itself."""
-    rounds = [_round(load, target.bare, BARE, BARE.make(target.known, requests)) for _ in range(ROUNDS)]
+    rounds = [run_round(load, target.bare, BARE, BARE.make(target.known, requests)) for _ in range(ROUNDS)]
     return Figure(BARE, min(cpu for cpu, _ in rounds), 1.0, max(rate for _, rate in rounds))
 
 
-def _round(load: Load, server: Server, case: Case, requests: Sequence[bytes]) -> tuple[float, float]:
+def run_round(load: Load, server: Server, case: Case, requests: Sequence[bytes]) -> tuple[float, float]:
+    """CPU milliseconds of one of the requests, and how many were answered in a second."""
     before = server.cpu_seconds()
     seconds = load.seconds(server.port, requests, case.wanted)
     return (server.cpu_seconds() - before) * 1000 / len(requests), len(requests) / seconds

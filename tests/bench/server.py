@@ -38,6 +38,8 @@ def serving(home: Path, application: str, probe: str, environment: Mapping[str, 
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LANDFALL_")}
     variables = {"LANDFALL_HOME": str(home), "LANDFALL_BIND": f"127.0.0.1:{port}", "LANDFALL_SERVER_WORKERS": "1"}
+    # The brakes count, and are never applied.
+    variables |= {f"LANDFALL_BRAKES_{name}": "10000000" for name in ("DEACTIVATIONS", "DELETIONS", "MEMBER_REMOVALS")}
     log = home / f"{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -103,6 +103,7 @@ def test_a_file_becomes_bindings() -> None:
         lock = "nsAccountLock"
         password = "userPassword"
         member_of = "memberOf"
+        retired = "ou=retired,dc=example,dc=org"
         fixed = {{loginShell = "/bin/sh", description = ["a", "b"]}}
         filled = ["uidNumber"]
         [users.derived]
@@ -136,6 +137,7 @@ def test_a_file_becomes_bindings() -> None:
     assert (users.lock, users.password) == (Lock.NS_ACCOUNT_LOCK, Password.USER_PASSWORD)
     assert users.fixed == {"loginShell": ("/bin/sh",), "description": ("a", "b")}
     assert users.filled == ("uidNumber",)
+    assert users.retired == "ou=retired,dc=example,dc=org"
     assert users.derived == {"cn": Derived(("displayName", "userName")), "sn": Derived(("userName",), 20, "/@")}
     assert users.singles == {
         "userName": Single("uid"),
@@ -156,6 +158,7 @@ def test_what_a_file_leaves_out_is_off() -> None:
     bindings = parsed(MINIMAL)
     assert (bindings.users.lock, bindings.users.password, bindings.users.member_of) == (Lock.NONE, Password.NONE, None)
     assert (bindings.users.record, bindings.users.placement, bindings.users.derived) == (None, (), {})
+    assert bindings.users.retired is None
     assert (bindings.groups.member, bindings.groups.placeholder, bindings.groups.pieces) == ("member", None, 1000)
 
 
@@ -265,6 +268,7 @@ def test_what_a_file_leaves_out_is_off() -> None:
             "must be one of: dn, name",
         ),
         ("[groups]\n", '[groups]\nlock = "none"\n', "line 11: groups.lock", "there is no such key"),
+        ("[groups]\n", '[groups]\nretired = "ou=x"\n', "line 11: groups.retired", "there is no such key"),
         ("[groups]\n", "[groups]\npieces = 0\n", "line 11: groups.pieces", "must be 1 to 100000"),
         ("[groups]\n", '[groups]\nplaceholder = "nobody"\n', "line 11: groups.placeholder", "must be a DN"),
         (

@@ -206,6 +206,27 @@ def test_what_is_no_base_url_is_refused(url: str) -> None:
     assert set(faults(None, {"LANDFALL_PUBLIC_URL": url})) == {"public_url"}
 
 
+@pytest.mark.parametrize("address", ["/dev/log", "udp://log.example", "udp://10.0.0.7:1514", "udp://[::1]:514"])
+def test_where_a_syslog_server_may_be(address: str) -> None:
+    assert load(None, {"LANDFALL_AUDIT_SYSLOG": address}).audit.syslog == address
+
+
+@pytest.mark.parametrize(
+    "address", ["", "log", "dev/log", "tcp://log.example", "udp://", "udp://log.example:99999", "udp://a b", "/a\nb"]
+)
+def test_what_is_no_syslog_server_is_refused(address: str) -> None:
+    assert set(faults(None, {"LANDFALL_AUDIT_SYSLOG": address})) == {"audit.syslog"}
+
+
+def test_settings_of_the_audit() -> None:
+    audit = load(None, {"LANDFALL_AUDIT_SYNC": "true", "LANDFALL_AUDIT_KEEP_DAYS": "365"}).audit
+    assert (audit.sync, audit.keep_days) == (True, 365)
+    assert set(faults(None, {"LANDFALL_AUDIT_SYNC": "yes", "LANDFALL_AUDIT_KEEP_DAYS": "-1"})) == {
+        "audit.sync",
+        "audit.keep_days",
+    }
+
+
 @pytest.mark.parametrize("backend", ["", "SQL", "sqlite", "acme.stores", "acme.stores:", ":open", "a-b:open", "sql\n"])
 def test_what_is_no_back_end_is_refused(backend: str) -> None:
     assert set(faults(None, {"LANDFALL_BACKEND": backend})) == {"backend"}

@@ -43,7 +43,7 @@ def crowd(opened: Opened, store: Store) -> Iterator[Crowd]:
     """The crowd; each test puts back what it took."""
     opened.empty()
     backend, big = opened.backend, max(SMALL * 10, round(BIG * store.share))
-    people = tuple(backend.create("User", user(f"person{n}@corp.example")).id for n in range(big + 2))
+    people = _people(opened, big + 2)
     inside = people[:big]
     made = {size: backend.create("Group", group(f"Crowd of {size}")) for size in (SMALL, big)}
     for size, team in made.items():
@@ -51,6 +51,17 @@ def crowd(opened: Opened, store: Store) -> Iterator[Crowd]:
             backend.update("Group", team.id, _delta(add=inside[start : min(start + 1000, size)]))
     yield Crowd(backend, store.registry, inside, people[big:], made[SMALL], made[big])
     opened.empty()
+
+
+def _people(opened: Opened, count: int) -> tuple[ResourceId, ...]:
+    """That many new users."""
+    names = [f"person{n}@corp.example" for n in range(count)]
+    if opened.load is None:
+        return tuple(opened.backend.create("User", user(name)).id for name in names)
+    opened.load(names)
+    page = opened.backend.search("User", Query(frozenset({"userName"}), window=Window(1, count)))
+    ids = {resource.values["userName"]: resource.id for resource in page.items}
+    return tuple(ids[name] for name in names)
 
 
 def _delta(*, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> Change:

@@ -56,7 +56,7 @@ def assert_found(population: Population, kind: str, filters: Iterable[Bound]) ->
 
 def _grid_operands(leaf: Leaf, population: Population, store: Store) -> list[Operand]:
     """A slow store gets every third hostile operand, and two of the others."""
-    few = store.share < 0.5
+    few = store.share <= 0.1
     hostile = HOSTILE[:: 3 if few else 1] if str(leaf) in HOSTILE_LEAVES else ()
     pool = operands(leaf, population.views[leaf.kind])
     step = max(1, len(pool) // (2 if few else 5))

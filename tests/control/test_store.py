@@ -17,6 +17,9 @@ from app.control import (
     InvalidName,
     NameTaken,
     NewKey,
+    Only,
+    Outside,
+    Remit,
     UnknownCredential,
     UnknownIntegration,
 )
@@ -32,6 +35,22 @@ def test_an_integration_is_found_by_name_in_any_case_and_by_id(store: ControlSto
     assert store.find_integration(created.id) == created
     assert store.list_integrations() == [created]
     assert (created.access, created.dialect, created.revoked_at) == (Access.FULL, Dialect.ENTRA, None)
+
+
+def test_a_remit_comes_back_as_it_was(store: ControlStore) -> None:
+    remit = Remit(Only.USERS, 'title eq "Größe 😀"', 'displayName sw "\\"', ("title", "name.givenName"), Outside.KEEP)
+    created = store.create_integration("hr", Access.FULL, remit=remit)
+    secret = store.add_secret(created.id)
+    bearer = store.add_bearer(created.id, None)
+    assert created.remit == remit
+    assert store.find_integration("hr") == created
+    assert store.verify_secret(created.id, secret.value) == created
+    assert store.token_subject(created.id, "jti") == created
+    for other in (Remit(), Remit(groups='displayName eq "x"')):
+        assert store.set_remit(created.id, other).remit == other
+        grant = store.verify_bearer(bearer.value)
+        assert grant is not None
+        assert grant.integration.remit == other
 
 
 def test_names_that_differ_in_accents_are_different(store: ControlStore) -> None:
@@ -70,6 +89,7 @@ def test_changes_of_an_unknown_or_revoked_integration_are_refused(store: Control
     for reference in (NOBODY, revoked):
         for change in (
             lambda known: store.set_access(known, Access.READ_ONLY),
+            lambda known: store.set_remit(known, Remit()),
             store.revoke_integration,
             store.add_secret,
             lambda known: store.add_bearer(known, None),
@@ -220,6 +240,8 @@ def test_the_generation_grows_with_every_decisive_change_of_any_process(open_sto
     secret = writer.add_secret(integration.id)
     assert grown()
     writer.set_access(integration.id, Access.READ_ONLY)
+    assert grown()
+    writer.set_remit(integration.id, Remit(only=Only.USERS))
     assert grown()
     writer.revoke_credential(integration.id, secret.credential.id)
     assert grown()

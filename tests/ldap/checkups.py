@@ -70,13 +70,13 @@ def faults(found: Mapping[str, Finding]) -> dict[str, str]:
 
 
 def left(server: Directory, tree: Tree) -> list[str]:
-    """The DNs below both bases of a tree."""
+    """The DNs below the bases of a tree."""
     names = []
     with server.session() as connection:
-        for base in (tree.people, tree.groups):
+        for base in (tree.people, tree.groups, tree.retired):
             connection.search(base, "(objectClass=*)", attributes=["1.1"])
             names += [entry["dn"] for entry in connection.response if entry.get("dn")]
-    bases = {tree.people.lower(), tree.groups.lower()}
+    bases = {base.lower() for base in (tree.people, tree.groups, tree.retired)}
     return [name for name in names if name.lower() not in bases]
 
 

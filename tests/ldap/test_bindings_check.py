@@ -335,3 +335,27 @@ def test_an_external_id_is_served_where_it_is_bound() -> None:
     registry = served(load(), parsed(text))
     assert "externalId" in registry.type("User").slots
     assert "externalId" not in registry.type("Group").slots
+
+
+@pytest.mark.parametrize(
+    ("retired", "message"),
+    [
+        ("ou=people,dc=example,dc=org", "could not be told apart"),
+        ("ou=retired, OU=People,dc=example,dc=org", "could not be told apart"),
+        ("dc=example,dc=org", "all would be taken for retired"),
+        ("dc=org", "all would be taken for retired"),
+    ],
+)
+def test_retired_users_can_be_told_apart(retired: str, message: str) -> None:
+    text = edited('lock = "ppolicy"\n', f'lock = "ppolicy"\nretired = "{retired}"\n')
+    (fault,) = check_against(parsed(text), probed())
+    assert fault.key == "ours.toml line 9: users.retired"
+    assert message in fault.message
+
+
+def test_retired_users_are_locked() -> None:
+    elsewhere = 'retired = "ou=retired,dc=example,dc=org"\n'
+    assert check_against(parsed(edited('lock = "ppolicy"\n', f'lock = "ppolicy"\n{elsewhere}')), probed()) == []
+    (fault,) = check_against(parsed(edited('lock = "ppolicy"\n', elsewhere)), probed())
+    assert fault.key == "ours.toml line 8: users.retired"
+    assert "could still sign in" in fault.message

@@ -180,6 +180,7 @@ def configured(
     text = Path(directory_openldap.__file__).parents[2].joinpath("config/bindings/openldap.toml").read_text()
     for name, base in (("people", tree.people), ("groups", tree.groups)):
         text = text.replace(f'base = "ou={name},dc=example,dc=org"', f'base = "{base}"')
+    text = text.replace("ou=retired,dc=example,dc=org", tree.retired)
     bindings = landfall.directory / "bindings.toml"
     bindings.write_text(text)
     configuration = landfall.directory / "landfall.toml"

@@ -197,6 +197,7 @@ class TestThePages:
         for old, new in (
             ("ou=people,dc=example,dc=org", tree.people),
             ("ou=groups,dc=example,dc=org", tree.groups),
+            ("ou=retired,dc=example,dc=org", tree.retired),
             ("dc=example,dc=org", SUFFIX),
             (SERVICE, other),
             ("cn: landfall\n", "cn: scim\n"),
@@ -204,7 +205,7 @@ class TestThePages:
             text = text.replace(old, new)
         (block,) = [block.partition("```")[0] for block in text.split("```ldif\n")[1:]]
         with ds389.session() as connection:
-            for base in (tree.people, tree.groups):
+            for base in (tree.people, tree.groups, tree.retired):
                 connection.modify(base, {"aci": [(ldap3.MODIFY_DELETE, [])]})
             run_remedy(ds389, f"<<'END'\n{block}\nEND\n")
             try:

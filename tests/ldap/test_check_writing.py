@@ -130,7 +130,7 @@ class TestRights:
     def test_389_gives_none(self, ds389: DirectoryServer389) -> None:
         tree = ds389.new_tree()
         with ds389.session() as connection:
-            for base in (tree.people, tree.groups):
+            for base in (tree.people, tree.groups, tree.retired):
                 connection.modify(base, {"aci": [(ldap3.MODIFY_DELETE, [])]})
         found = findings(ds389, tree, write=True)
         assert faults(found).keys() == {"rights"}
@@ -141,18 +141,18 @@ class TestRights:
         root = f"OU=plain,{samba.suffix}"
         tree = Tree(f"OU=people,{root}", f"OU=groups,{root}")
         with samba.session() as connection:
-            for name in (root, tree.people, tree.groups):
+            for name in (root, tree.people, tree.groups, tree.retired):
                 connection.add(name, "organizationalUnit")
             found = findings(samba, tree)
             assert faults(found).keys() == {"rights on users", "rights on groups"}
             assert "dsacls" in found["rights on users"].mend
             assert "samba-tool dsacl set" in found["rights on users"].mend
             assert "rights" in faults(findings(samba, tree, write=True))
-            for name in (tree.people, tree.groups, root):
+            for name in (tree.people, tree.groups, tree.retired, root):
                 connection.delete(name)
 
     def test_what_was_made_is_removed_after_a_failure(self, variant: Variant) -> None:
-        server = variant((ON_BASES, ON_BASES.replace("(people|groups)", "(people)")))
+        server = variant((ON_BASES, ON_BASES.replace("(people|groups|retired)", "(people|retired)")))
         found = findings(server, server.tree, write=True)
         assert "a group can't be created" in faults(found)["rights"]
         assert left(server, server.tree) == []
@@ -175,7 +175,7 @@ class TestRights:
     def test_what_can_not_be_removed_is_named(self, variant: Variant) -> None:
         server = variant((ON_BASES, ON_BASES.replace(" write by", " =arscxd by")))
         found = findings(server, server.tree, write=True)
-        assert "rights" in faults(found)
+        assert "no write access" in faults(found)["retiring"]
         rest = left(server, server.tree)
         assert rest
         assert all(PREFIX in name for name in rest)

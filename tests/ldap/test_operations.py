@@ -77,3 +77,23 @@ def test_relations(backend: LdapBackend) -> None:
         backend.create("Group", Draft({"displayName": f"T{n}"}, {"members": people}))
     done = _operations(backend, lambda: list(backend.related("User", people[:1], "groups")))
     assert done == {"search": 2}
+
+
+def test_retiring(backend: LdapBackend, reads_back: int) -> None:
+    """A user without groups is retired by two writes and three searches, whatever the number of those that are retired
+    already; one more write takes it out of each group. It is restored by two writes."""
+    everything = backend.registry.type("User").readable
+    people = [_user(backend, f"p{n}@corp.example") for n in range(4)]
+    backend.create("Group", Draft({"displayName": "Team"}, {"members": (people[1].id,)}))
+    alone = {"search": 3 + reads_back, "modify": 1, "rename": 1}
+    assert _operations(backend, lambda: backend.retire("User", people[0].id)) == alone
+    assert _operations(backend, lambda: backend.retire("User", people[1].id)) == {**alone, "modify": 2}
+    assert _operations(backend, lambda: backend.retire("User", people[2].id)) == alone
+    before = backend.directory.counts
+    found = backend.retired("User", everything, ["p1@corp.example"])
+    done = backend.directory.counts.since(before)
+    assert [item.id for item in found.items] == [people[1].id]
+    assert (done.operations["search"], done.entries) == (2, 2)
+    restored = _operations(backend, lambda: backend.restore("User", people[1].id, Change({"title": "x"})))
+    assert restored == {"search": 4 + 2 * reads_back, "modify": 1, "rename": 1}
+    assert _operations(backend, lambda: backend.purge("User", people[0].id)) == {"search": 1, "delete": 1}

@@ -18,7 +18,7 @@ from app.scim.query import Change, Draft, Query, Resource, ResourceId, Sort, Sta
 from app.scim.registry import EXTERNAL_ID, META_LAST_MODIFIED, META_VERSION, Registry, load
 from app.scim.types import format_instant
 from app.services.linked import Linked, with_links
-from backends.base import Backend
+from backends.base import Backend, Capability
 from backends.errors import NotFound, RejectedValue, TooManyCandidates, VersionMismatch
 from tests.conftest import selected_backends
 from tests.support.reference import ReferenceBackend
@@ -212,8 +212,9 @@ def test_workers_that_change_and_delete(opened: Callable[..., Pair]) -> None:
 
 def test_a_link_that_was_left_behind_is_removed(opened: Callable[..., Pair]) -> None:
     """What a service leaves that ends between the two steps of a deletion is found by nothing, and removed by the next
-    write."""
+    write, where the store can't have retired the resource."""
     pair = opened()
+    pair.inner.capabilities &= ~Capability.RETIRE
     repeats: list[Callable[[Resource], object]] = [
         lambda r: pair.linked.delete("User", r.id),
         lambda r: pair.linked.delete("User", r.id, expect=r.stamp.version),
@@ -228,6 +229,48 @@ def test_a_link_that_was_left_behind_is_removed(opened: Callable[..., Pair]) -> 
         with pytest.raises(NotFound):
             repeat(ann)
         assert pair.control.links.find("User", [ann.id]) == {}
+
+
+def test_the_link_of_a_retired_user_stays(opened: Callable[..., Pair]) -> None:
+    """Whatever is tried on the id meanwhile, the externalId comes back with the user, or is changed by its return; it
+    is gone when the user is purged."""
+    pair = opened()
+    ann = pair.linked.create("User", ANN)
+    pair.linked.retire("User", ann.id, expect=ann.stamp.version)
+    attempts: list[Callable[[], object]] = [
+        lambda: pair.linked.delete("User", ann.id),
+        lambda: pair.linked.delete("User", ann.id, expect=ann.stamp.version),
+        lambda: pair.linked.retire("User", ann.id),
+        lambda: pair.linked.retire("User", ann.id, expect=ann.stamp.version),
+        lambda: pair.linked.update("User", ann.id, Change({"externalId": "x"})),
+        lambda: pair.linked.update("User", ann.id, Change({"title": "x"})),
+    ]
+    for attempt in attempts:
+        with pytest.raises(NotFound):
+            attempt()
+    assert ids(pair.linked, Compare(EXTERNAL_ID, Op.EQ, "E-1")) == []
+    retired = pair.linked.retired("User", frozenset({"externalId"})).items[0]
+    assert (retired.id, retired.values) == (ann.id, {"externalId": "E-1"})
+    assert retired.stamp.modified > ann.stamp.modified
+    assert pair.linked.restore("User", ann.id, Change({"title": "x"})).values["externalId"] == "E-1"
+    assert ids(pair.linked, Compare(EXTERNAL_ID, Op.EQ, "E-1")) == [ann.id]
+    pair.linked.retire("User", ann.id)
+    restored = pair.linked.restore("User", ann.id, Change({"externalId": "E-2"}))
+    assert restored == pair.linked.get("User", ann.id, pair.linked.registry.type("User").readable)
+    assert restored.values["externalId"] == "E-2"
+    pair.linked.retire("User", ann.id)
+    pair.linked.purge("User", ann.id)
+    assert pair.control.links.find("User", [ann.id]) == {}
+
+
+def test_a_return_whose_link_fails_is_taken_back(small: Pair, tmp_path: Path) -> None:
+    ann = small.linked.create("User", ANN)
+    small.linked.retire("User", ann.id)
+    small.control.close()
+    (tmp_path / "control.db").unlink()
+    with pytest.raises(ControlUnavailable):
+        small.linked.restore("User", ann.id, Change({"externalId": "E-2"}))
+    assert [r.id for r in small.inner.retired("User", frozenset()).items] == [ann.id]
 
 
 def test_no_link_is_made_for_an_id_that_does_not_exist(opened: Callable[..., Pair]) -> None:

@@ -68,6 +68,26 @@ def test_changing_and_removing_a_password(backend: SqlBackend) -> None:
     assert backend.update("User", created.id, Change({"password": None})) == removed != changed
 
 
+def test_a_retired_user_is_out_of_every_table_that_is_read(backend: SqlBackend) -> None:
+    """Its row and values are gone from where an application looks; its password comes back as the hash that it was."""
+    values = {"userName": "ann@corp.example", "password": "first", "emails": [{"value": "a@corp.example"}]}
+    created = backend.create("User", Draft(values))
+    hashed = _only_row(backend, "SELECT password_hash FROM scim_users")[0]
+    backend.retire("User", created.id)
+    for table in ("scim_users", "scim_user_values"):
+        assert _only_row(backend, f"SELECT COUNT(*) FROM {table}")[0] == 0
+    assert dict(backend.retired("User", frozenset({"password", "userName"})).items[0].values) == {
+        "userName": "ann@corp.example"
+    }
+    assert "password" not in backend.restore("User", created.id, Change({"title": "x"})).values
+    assert _only_row(backend, "SELECT password_hash FROM scim_users")[0] == hashed
+    backend.retire("User", created.id)
+    backend.restore("User", created.id, Change({"password": "second"}))
+    assert PasswordHasher().verify(_only_row(backend, "SELECT password_hash FROM scim_users")[0], "second")
+    for table in ("scim_retired", "scim_retired_names"):
+        assert _only_row(backend, f"SELECT COUNT(*) FROM {table}")[0] == 0
+
+
 @pytest.mark.parametrize("make", [upgrade, lambda url: SqlBackend(url, probed()).create_schema()])
 def test_a_sqlite_file_is_private(tmp_path: Path, make: Callable[[str], None], registry: Registry) -> None:
     """The database file and its journals can be read by their owner only, whatever the umask allows."""

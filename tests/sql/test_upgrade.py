@@ -44,7 +44,7 @@ def test_indexes_and_foreign_keys_are_those_declared(sql_url: str, registry: Reg
         declared = {i.name: ([c.name for c in i.columns], bool(i.unique)) for i in table.indexes}
         assert declared.items() <= found.items()
         cascades = [k["options"].get("ondelete") for k in looked_at.get_foreign_keys(table.name)]
-        assert cascades == ["CASCADE"] * len(table.foreign_keys)
+        assert cascades == ["CASCADE"] * len(table.foreign_key_constraints)
         assert looked_at.get_pk_constraint(table.name)["constrained_columns"] == [c.name for c in table.primary_key]
     migrated.close()
 

@@ -122,11 +122,13 @@ nsSystemIndex: {system}
 USERDN = f'userdn="ldap:///{SERVICE}"'
 
 
-# The service account's rights on what stands below a base, of which the base itself, a unit, is given none.
+# The service account's rights on what stands below a base, of which the base itself, a unit, is given none but the one
+# to move entries there.
 BELOW = '(targetfilter="(!(objectClass=organizationalUnit))")'
 RIGHTS = (
     f'{BELOW}(targetattr!="userPassword || aci")(version 3.0; acl "entries"; allow (all) {USERDN};)',
     f'{BELOW}(targetattr="userPassword")(version 3.0; acl "passwords"; allow (add, write) {USERDN};)',
+    f'(version 3.0; acl "moves"; allow (moddn) {USERDN};)',
 )
 
 
@@ -140,6 +142,7 @@ ENTRIES = (
     f'aci: (targetattr!="userPassword")(version 3.0; acl "reads"; allow (read, search, compare) {USERDN};)\n'
     + _unit("people", *RIGHTS)
     + _unit("groups", *RIGHTS)
+    + _unit("retired", *RIGHTS)
     + _unit("trees")
     + _unit("services")
     + f"\ndn: {SERVICE}\nobjectClass: applicationProcess\nobjectClass: simpleSecurityObject\ncn: landfall\n"
@@ -209,7 +212,7 @@ class DirectoryServer389(Directory):
         self._run(self._certutil, "-A", "-d", str(store), "-n", "Authority", "-t", "CT,,", "-a", "-i", str(issuer))
 
     def _prepare(self, connection: ldap3.Connection, tree: Tree) -> None:
-        for base in (tree.people, tree.groups):
+        for base in (tree.people, tree.groups, tree.retired):
             connection.modify(base, {"aci": [(ldap3.MODIFY_ADD, list(RIGHTS))]})
 
     def _configuration(self, *, with_collations: bool) -> str:

@@ -27,15 +27,22 @@ ANSWER_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The DNs of an entry below which users are kept, and of one for groups."""
+    """The DNs of an entry below which users are kept, and of one for groups. Beside the first is one for users that are
+    retired."""
 
     people: str
     groups: str
 
+    @property
+    def retired(self) -> str:
+        """The DN of that."""
+        return f"{self.people[:2]}=retired,{self.people.partition(',')[2]}"
+
 
 class Directory(Server):
     """A private LDAP server with LDAP and LDAPS, StartTLS, and an account that may do no more than Landfall needs:
-    write below `people`, below `groups` and below both of each new tree, without reading passwords.
+    write below `people`, below `groups`, below the unit for retired users and below all of these in each new tree,
+    without reading passwords.
 
     `identity` is the certificate that it shows: without one, a right one for `localhost` and `127.0.0.1`.
     """
@@ -110,16 +117,16 @@ class Directory(Server):
         root = f"{self._ou}=t{next(self._numbers)},{self._ou}=trees,{self.suffix}"
         tree = Tree(f"{self._ou}=people,{root}", f"{self._ou}=groups,{root}")
         connection = self._as_administrator()
-        for dn in (root, tree.people, tree.groups):
+        for dn in (root, tree.people, tree.groups, tree.retired):
             connection.add(dn, "organizationalUnit", {"ou": dn.partition(",")[0].partition("=")[2]})
         self._prepare(connection, tree)
         return tree
 
     def empty(self, tree: Tree) -> None:
-        """Remove every entry below both bases of a tree, and leave the two themselves."""
+        """Remove every entry below the bases of a tree, and leave these themselves."""
         connection = self._as_administrator()
         # Groups first, so that the server need not remove from them each user that goes.
-        for base in (tree.groups, tree.people):
+        for base in (tree.groups, tree.people, tree.retired):
             _empty(connection, base)
 
     def present(self, identity: Identity | None) -> None:

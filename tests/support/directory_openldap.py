@@ -19,7 +19,7 @@ MODULES = Path("/usr/lib/ldap")
 UNIQUE = "olcOverlay={2}unique,olcDatabase={1}mdb,cn=config"
 
 # A rule for what stands below a base, and one for the base itself, where the account may only add and remove.
-BASES = rf"ou=(people|groups)(,ou=t[0-9]+,ou=trees)?,{SUFFIX}"
+BASES = rf"ou=(people|groups|retired)(,ou=t[0-9]+,ou=trees)?,{SUFFIX}"
 CONFIGURATION = f"""\
 dn: cn=config
 objectClass: olcGlobal
@@ -129,6 +129,10 @@ ou: people
 dn: ou=groups,{SUFFIX}
 objectClass: organizationalUnit
 ou: groups
+
+dn: ou=retired,{SUFFIX}
+objectClass: organizationalUnit
+ou: retired
 
 dn: ou=trees,{SUFFIX}
 objectClass: organizationalUnit

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PASSWORD = "Invented-1"
 DACL = 4
 SHIM = Path(__file__).with_name("portshim.c")
 PROVISION = Path(__file__).with_name("samba_provision.py")
+LOAD = Path(__file__).with_name("samba_load.py")
 # samba-ad-provision has the schema, and samba-dsdb-modules what reads and writes the data.
 NEEDED = (Path("/usr/share/samba/setup/ad-schema"), Path("/usr/lib/python3/dist-packages/samba/provision"))
 # Samba's modules are there for the Python of the distribution only.
@@ -107,6 +109,14 @@ class SambaAD(Directory):
                 os.kill(pid, signal.SIGKILL)
         super().kill()
 
+    def load(self, entries: Iterable[Mapping[str, str]]) -> None:
+        """Add entries, each given by its `dn` and its attributes, as another tool would: straight to the database, all
+        or none. Users without a password take a tenth of the time that users with one take by LDAP. Raises
+        ServerFailed."""
+        self._copy(LOAD, self._base / LOAD.name)
+        self._write(self._base / "entries.json", json.dumps(list(entries)))
+        self._run(PYTHON, LOAD.name, str(self._base), "entries.json")
+
     def close(self) -> None:
         """Stop it and remove its data, and the shared domain if no other server uses that."""
         super().close()
@@ -150,7 +160,7 @@ class SambaAD(Directory):
         connection.modify(self.suffix, changes)
         # What the service account may do stands in the access lists of the first tree.
         access = security_descriptor_control(sdflags=DACL)
-        for base, model in ((tree.people, self.people), (tree.groups, self.groups)):
+        for base, model in ((tree.people, self.people), (tree.groups, self.groups), (tree.retired, self.tree.retired)):
             connection.search(
                 model, "(objectClass=*)", ldap3.BASE, attributes=["nTSecurityDescriptor"], controls=access
             )

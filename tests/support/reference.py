@@ -11,6 +11,7 @@ from typing import Any
 
 from app.scim.attributes import Uniqueness
 from app.scim.filter.evaluate import View, matches, sort_value
+from app.scim.fold import fold
 from app.scim.query import (
     Change,
     Delta,
@@ -25,10 +26,11 @@ from app.scim.query import (
     Stamp,
     Value,
     Version,
+    Window,
 )
 from app.scim.registry import Registry, Relation
 from app.scim.types import comparable
-from backends.base import Backend, Capability
+from backends.base import FIRST_PAGE, Backend, Capability
 from backends.errors import Duplicate, NotFound, UnknownReference, VersionMismatch
 
 _DISPLAY: Slot = "displayName"
@@ -52,7 +54,7 @@ class ReferenceBackend(Backend):
     `touched` counts the resources and members that were looked at or written since the store was made.
     """
 
-    capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
+    capabilities = ~Capability.NONE
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
@@ -61,6 +63,7 @@ class ReferenceBackend(Backend):
         self._now = datetime.now(UTC)
         self._entries: dict[str, dict[ResourceId, _Entry]] = {t.name: {} for t in registry.types}
         self._holders: dict[tuple[str, Slot, Any], ResourceId] = {}
+        self._retired: dict[str, dict[ResourceId, Resource]] = {t.name: {} for t in registry.types}
         self.touched = 0
 
     def check(self) -> None:
@@ -75,6 +78,8 @@ class ReferenceBackend(Backend):
             for entries in self._entries.values():
                 entries.clear()
             self._holders.clear()
+            for retired in self._retired.values():
+                retired.clear()
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         with self._lock:
@@ -133,6 +138,47 @@ class ReferenceBackend(Backend):
             self._release(kind, entry.resource.values)
             del self._entries[kind][id]
             self._forget_lookups(kind, id)
+
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+        with self._lock:
+            resource = self._entry(kind, id, expect).resource
+            self.delete(kind, id)
+            retired_at = replace(resource.stamp, modified=self._stamp().modified)
+            self._retired[kind][id] = replace(resource, stamp=retired_at)
+
+    def retired(
+        self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
+    ) -> Page:
+        with self._lock:
+            found = list(self._retired[kind].values())
+            if names is not None:
+                folded = set(map(fold, names))
+                found = [resource for resource in found if folded & set(map(fold, _names(resource)))]
+            start = max(window.start, 1) - 1
+            items = found[start : start + max(window.count, 0)]
+            return Page(len(found), tuple(_with(r, {s: v for s, v in r.values.items() if s in want}) for r in items))
+
+    def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
+        with self._lock:
+            kept = self._retired[kind].get(id)
+            if kept is None:
+                raise NotFound(kind)
+            held = dict(kept.values)
+            for lookup in self.registry.type(kind).lookups.values():
+                if held.get(lookup.via) not in self._entries[lookup.kind]:
+                    held.pop(lookup.via, None)
+            values = {slot: v for slot, v in {**held, **_copied(change.values)}.items() if v is not None}
+            self._refuse_duplicates(kind, None, values)
+            del self._retired[kind][id]
+            resource = replace(kept, stamp=self._stamp(), values=values)
+            self._hold(kind, id, values)
+            self._entries[kind][id] = _Entry(resource, {name: {} for name in self.registry.type(kind).relations})
+            return self._projected(resource, self.registry.type(kind).readable)
+
+    def purge(self, kind: str, id: ResourceId) -> None:
+        with self._lock:
+            if self._retired[kind].pop(id, None) is None:
+                raise NotFound(kind)
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         target = self.registry.type(kind).relations[relation].target
@@ -263,6 +309,17 @@ class ReferenceBackend(Backend):
                 for name, relation in relations.items()
             },
         )
+
+
+def _names(resource: Resource) -> Iterator[str]:
+    """The userName of a user and its e-mail addresses."""
+    if "userName" in resource.values:
+        yield resource.values["userName"]
+    yield from (email["value"] for email in resource.values.get("emails", ()) if "value" in email)
+
+
+def _with(resource: Resource, values: Mapping[Slot, Value]) -> Resource:
+    return replace(resource, values=_copied(values))
 
 
 def _copied(values: Mapping[Slot, Value | None]) -> dict[Slot, Value | None]:

@@ -2,8 +2,8 @@
 
 usage: python3 samba_provision.py DIRECTORY ACCOUNT REALM ADMINISTRATOR-PASSWORD SERVICE-NAME SERVICE-PASSWORD
 
-Afterwards the domain has the units people, groups and trees, and a service account that may create users below
-people and groups below groups, change and delete those, and reads what each account may read.
+Afterwards the domain has the units people, groups, retired and trees, and a service account that may create users below
+people and retired and groups below groups, change and delete those, and reads what each account may read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from samba.sd_utils import SDUtils  # type: ignore[import-not-found]
 # schemaIDGUID of the classes
 USER = "bf967aba-0de6-11d0-a285-00aa003049e2"
 GROUP = "bf967a9c-0de6-11d0-a285-00aa003049e2"
-UNITS = {"people": USER, "groups": GROUP, "trees": None}
+UNITS = {"people": USER, "groups": GROUP, "retired": USER, "trees": None}
 
 
 def main(directory: str, account: str, realm: str, admin_password: str, service: str, password: str) -> None:

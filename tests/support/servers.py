@@ -32,6 +32,7 @@ USER = "landfall"
 PASSWORD = "invented"
 MAX_CONNECTIONS = 200
 START_SECONDS = 60
+STARTS = 3
 INSTALL = "run deploy/install-test-servers.sh as root, or set BACKENDS to the ones you have"
 
 
@@ -92,9 +93,17 @@ class Server(ABC):
         self.close()
 
     def start(self) -> None:
-        """Start it, unless it runs, and wait until it accepts a connection. Raises ServerFailed."""
-        if self._process is not None:
-            return
+        """Start it, unless it runs, and wait until it accepts a connection. One that does not come up, as what was
+        killed may hold its port a moment longer, is started anew. Raises ServerFailed."""
+        report = ""
+        for _ in range(STARTS):
+            if self._process is not None or self._comes_up():
+                return
+            report = self._report()
+            self.kill()
+        raise ServerFailed(f"{self.name} did not start\n{report}")
+
+    def _comes_up(self) -> bool:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
@@ -110,8 +119,9 @@ class Server(ABC):
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not start\n{self._report()}")
+                return False
             time.sleep(0.05)
+        return True
 
     def stop(self) -> None:
         """Stop it in an orderly way, without waiting for clients to leave. Port and data are kept."""

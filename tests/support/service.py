@@ -16,7 +16,7 @@ from app.control import Access, ControlStore, Dialect, upgrade
 from app.factory import create_app
 from app.scim.registry import Registry
 from backends.base import Backend
-from config.settings import LimitsSettings, LogSettings, Settings
+from config.settings import BrakesSettings, LimitsSettings, LogSettings, Settings
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -101,14 +101,19 @@ class Client(httpx.Client):
 
 @contextmanager
 def running(
-    backend: Backend, registry: Registry, home: Path, limits: LimitsSettings | None = None
+    backend: Backend, registry: Registry, home: Path, limits: LimitsSettings | None = None, **tables: Any
 ) -> Iterator[Service]:
-    """The service on a store, listening until the block ends."""
+    """The service on a store, listening until the block ends; `tables` are further parts of the settings.
+    Brakes are off unless they are there."""
     control_url = f"sqlite:///{home / 'control.db'}"
     upgrade(control_url)
     server = make_server("127.0.0.1", 0, lambda environ, start: [], threaded=True, request_handler=_QuietHandler)
     settings = Settings(
-        home=home, bind=f"127.0.0.1:{server.port}", log=LogSettings(level="error"), limits=limits or LimitsSettings()
+        home=home,
+        bind=f"127.0.0.1:{server.port}",
+        log=LogSettings(level="error"),
+        limits=limits or LimitsSettings(),
+        **{"brakes": BrakesSettings(deactivations=0, deletions=0, member_removals=0), **tables},
     )
     server.app = create_app(settings, backend, registry)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -121,4 +126,5 @@ def running(
         thread.join()
         server.server_close()
         control.close()
+        server.app.extensions["landfall"].audit.close()
         server.app.extensions["landfall"].control.close()

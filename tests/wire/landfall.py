@@ -23,6 +23,9 @@ START_SECONDS = 180
 _PROGRAM = str(Path(sys.executable).with_name("landfall"))
 _T = TypeVar("_T")
 
+BRAKES = ("LANDFALL_BRAKES_DEACTIVATIONS", "LANDFALL_BRAKES_DELETIONS", "LANDFALL_BRAKES_MEMBER_REMOVALS")
+"""They are off in tests that are not about them."""
+
 
 @dataclass
 class Landfall:
@@ -157,6 +160,7 @@ class Landfall:
             "LANDFALL_HOME": str(self.home),
             "LANDFALL_BIND": f"127.0.0.1:{self.port}",
             "LANDFALL_SERVER_WORKERS": "2",
+            **dict.fromkeys(BRAKES, "0"),
         }
         return {**inherited, **own, **self.variables}
 

@@ -24,6 +24,7 @@ _HERE = Path(__file__).resolve().parent
 _SCHEMAS = Path("/etc/ldap/schema")
 _MODULES = Path("/usr/lib/ldap")
 _ADMINISTRATION = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin"
+_RETIRED = "retired"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
 
@@ -70,8 +71,10 @@ class Directory:
         `keep_open`. Raises Unable when it does not come up.
         """
         self.port = self._choose_port()
-        before = self._indexes()
+        before, retires = self._indexes(), self._retires()
         self._configure()
+        if not retires:
+            self._add_retired()
         if self._indexes() != before:
             # slapd takes an index for complete, and what was there before it would not be found.
             _output([_program("slapindex"), "-f", str(self.root / "slapd.conf"), "-b", SUFFIX])
@@ -155,6 +158,17 @@ class Directory:
         for name, path in paths.items():
             text = text.replace(f"@{name}@", str(path) if name == "SCHEMAS" else _quoted(path))
         self._write("slapd.conf", text.replace("@SUFFIX@", SUFFIX).replace("@SERVICE@", SERVICE).encode())
+
+    def _retires(self) -> bool:
+        """Whether it was made with a place for retired people, which its configuration names then."""
+        return f"|{_RETIRED})" in (self.root / "slapd.conf").read_text(encoding="utf-8")
+
+    def _add_retired(self) -> None:
+        entry = self.root / "retired.ldif"
+        lines = (f"dn: ou={_RETIRED},{SUFFIX}", "objectClass: organizationalUnit", f"ou: {_RETIRED}", "")
+        self._write(entry.name, "\n".join(lines).encode())
+        _output([_program("slapadd"), "-f", str(self.root / "slapd.conf"), "-b", SUFFIX, "-l", str(entry)])
+        entry.unlink()
 
     def _indexes(self) -> list[str]:
         lines = (self.root / "slapd.conf").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,128 @@
+"""`landfall retired …`: the users whom clients have deleted, and who are kept aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from app.cli import periods
+from app.cli.operator import Operator, pass_operator
+from app.cli.output import json_option, moment, show_json, show_table, stamp
+from app.scim.query import Change, Resource, Window
+from app.services.audit import open_audit
+from app.services.journal import Actor, Journal, Write, recorded
+from app.services.linked import with_links
+from backends.base import Backend, Capability
+from backends.errors import NotFound
+
+_KIND = "User"
+_SHOWN = frozenset(("userName", "displayName", "emails"))
+_PAGE = 500
+_OPERATOR = Actor("operator", "operator")
+
+
+@click.group()
+def retired() -> None:
+    """Look at deleted users who are kept aside, bring them back, or remove them for ever."""
+
+
+@retired.command("list")
+@click.option("--start", type=click.IntRange(1), default=1, show_default=True, help="The first one to show.")
+@click.option("--count", type=click.IntRange(0, 10_000), default=100, show_default=True, help="How many.")
+@json_option
+@pass_operator
+def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
+    """List them, the one first who left first."""
+    with _opened(operator) as (backend, _):
+        page = backend.retired(_KIND, _SHOWN, None, Window(start, count))
+    if as_json:
+        show_json({"total": page.total, "items": [_described(user) for user in page.items]})
+        return
+    show_table(
+        ("user name", "display name", "retired", "id"),
+        (
+            (str(u.values.get("userName", "")), str(u.values.get("displayName", "")), moment(u.stamp.modified), u.id)
+            for u in page.items
+        ),
+        empty="Nobody is retired.",
+    )
+    if len(page.items) < page.total:
+        click.echo(f"{len(page.items)} of {page.total}; see --start and --count.")
+
+
+@retired.command()
+@click.argument("id")
+@pass_operator
+def restore(operator: Operator, id: str) -> None:
+    """Bring the user with that ID back, as it was, in none of its groups."""
+    with _opened(operator) as (backend, journal), _told(id), _recorded(journal, backend, "restore", id):
+        user = backend.restore(_KIND, id, Change({}))
+    click.echo(f"{user.values.get('userName', id)} is back.")
+
+
+@retired.command()
+@click.option(
+    "--older-than", "age", required=True, callback=periods.age, help="Those who left longer ago: 90d, 52w (0d: all)."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_operator
+def purge(operator: Operator, age: int, yes: bool) -> None:
+    """Remove for ever those who left long ago."""
+    limit = datetime.now(UTC) - timedelta(microseconds=age)
+    with _opened(operator) as (backend, journal):
+        gone = [user for user in _everyone(backend) if user.stamp.modified <= limit]
+        if not gone:
+            click.echo("Nobody left so long ago.")
+            return
+        if not yes:
+            click.confirm(f"Remove {len(gone)} users for ever?", abort=True)
+        for user in gone:
+            with _told(user.id), _recorded(journal, backend, "delete", user.id):
+                backend.purge(_KIND, user.id)
+    click.echo(f"Removed: {len(gone)}.")
+
+
+@contextmanager
+def _opened(operator: Operator) -> Iterator[tuple[Backend, Journal]]:
+    with operator.control() as control, operator.backend() as inner:
+        inner.check()
+        backend = with_links(inner, control.links)
+        if Capability.RETIRE not in backend.capabilities:
+            raise click.ClickException("the store is not set up to keep deleted users; see landfall check")
+        with closing(open_audit(operator.settings, control, backend)) as journal:
+            yield backend, journal
+
+
+@contextmanager
+def _recorded(journal: Journal, backend: Backend, operation: Any, id: str) -> Iterator[None]:
+    """What is done in the block is in the audit."""
+    with recorded(journal, backend.registry.type(_KIND), Write(_OPERATOR, operation, _KIND, id)) as recording:
+        recording.intend({})
+        yield
+        recording.done(None)
+
+
+@contextmanager
+def _told(id: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        raise click.ClickException(f"nobody with the id {id} is retired; see landfall retired list") from None
+
+
+def _everyone(backend: Backend) -> Iterator[Resource]:
+    start = 1
+    while True:
+        page = backend.retired(_KIND, _SHOWN, None, Window(start, _PAGE))
+        yield from page.items
+        start += len(page.items)
+        if not page.items or start > page.total:
+            return
+
+
+def _described(user: Resource) -> dict[str, Any]:
+    return {"id": user.id, "retired": stamp(user.stamp.modified), "created": stamp(user.created), **user.values}

@@ -1,0 +1,15 @@
+"""What of the store an integration has to do with."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("integrations", sa.Column("remit", sa.Text))

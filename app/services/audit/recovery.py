@@ -1,0 +1,279 @@
+"""What processes left that ended in the midst of writing: the store is asked what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from app.control import AuditRecord, AuditTrail, Entry, Wanted
+from app.control.audit_models import FOUND_DONE, FOUND_NOT_DONE, FOUND_UNCLEAR, microseconds
+from app.scim.filter.nodes import Compare, Op
+from app.scim.query import Query, Resource, Window
+from app.scim.registry import Registry, ResourceType
+from app.scim.types import comparable
+from app.services.audit.lines import Story, take_in
+from app.services.audit.spool import Spools
+from app.services.journal import SET
+from backends.base import Backend
+from backends.errors import NotFound
+
+_BATCH = 200
+_BATCH_OCTETS = 4 * 1024 * 1024
+_SLACK = 2_000_000
+"""How far the clock of a store may be off, with times that are whole seconds, in microseconds."""
+_NAMES = ("userName", "displayName", "externalId")
+_GONE = ("delete", "retire")
+_WITNESSES = 20
+"""Members that are missing of which one is looked for that exists: of those that are no more nothing can be told."""
+
+
+class Sink(Protocol):
+    """Gets each record that has come into the trail."""
+
+    def send(self, records: Sequence[AuditRecord]) -> None:
+        """The records have been sent as far as that was possible. Must not raise."""
+
+    def close(self) -> None:
+        """Give back what it holds; it may be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """How many records of ended processes came into the trail, how many of these had no outcome of their own, and how
+    many are left because they are too young to judge."""
+
+    moved: int = 0
+    settled: int = 0
+    waiting: int = 0
+
+
+def move(trail: AuditTrail, entries: Sequence[Entry], sink: Sink | None) -> None:
+    """Afterwards the entries are in the trail, and those that are new have been given to the sink."""
+    batch: list[Entry] = []
+    octets = 0
+    for entry in entries:
+        if batch and (len(batch) == _BATCH or octets + len(entry.changes) > _BATCH_OCTETS):
+            _append(trail, batch, sink)
+            batch, octets = [], 0
+        batch.append(entry)
+        octets += len(entry.changes)
+    _append(trail, batch, sink)
+
+
+def _append(trail: AuditTrail, entries: Sequence[Entry], sink: Sink | None) -> None:
+    records = trail.append(entries)
+    if sink is not None and records:
+        sink.send(records)
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """A write of which the store alone does not tell whether it was made: the resource as it was found, and the slots
+    and members in which it is not as the write was to leave it."""
+
+    story: Story
+    found: Resource
+    slots: set[str]
+    ids: set[str]
+
+
+class Recovery:
+    """Looks after the spools that were left.
+
+    `grace` is in seconds: for that long after a process began a write its store may still be at work on it, although
+    the process is no more.
+    """
+
+    def __init__(
+        self,
+        trail: AuditTrail,
+        spools: Spools,
+        backend: Backend,
+        registry: Registry,
+        *,
+        grace: float,
+        sink: Sink | None = None,
+    ) -> None:
+        self._trail = trail
+        self._spools = spools
+        self._backend = backend
+        self._registry = registry
+        self._grace = grace
+        self._sink = sink
+
+    def run(self, catch_up: Callable[[], None]) -> Recovered:
+        """Afterwards everything that was left is in the trail, save what is too young; nothing is done while another
+        process is at it. `catch_up` returns when records of living processes have had time to come into the trail.
+
+        Raises OSError, ControlUnavailable and what a store reports; what is done then stays done.
+        """
+        with self._spools.alone() as mine:
+            if not mine:
+                return Recovered()
+            with self._spools.left() as left:
+                open_stories: list[tuple[int, Story]] = []
+                moved = 0
+                for number, (_, lines) in enumerate(left):
+                    begun: dict[str, Story] = {}
+                    ended = take_in(lines, begun)
+                    move(self._trail, [story.entry() for story in ended], self._sink)
+                    moved += len(ended)
+                    open_stories.extend((number, story) for story in begun.values())
+                settled, kept = self._settle(open_stories, catch_up)
+                for number, (path, _) in enumerate(left):
+                    if number not in kept:
+                        path.unlink(missing_ok=True)
+                return Recovered(moved + settled, settled, len(open_stories) - settled)
+
+    def _settle(self, stories: list[tuple[int, Story]], catch_up: Callable[[], None]) -> tuple[int, set[int]]:
+        kept: set[int] = set()
+        doubts: list[_Doubt] = []
+        latest = (time.time() - self._grace) * 1_000_000
+        for number, story in sorted(stories, key=lambda pair: pair[1].at):
+            if story.at > latest:
+                kept.add(number)
+                continue
+            with self._backend.together():
+                judged = self._judged(story)
+            if isinstance(judged, _Doubt):
+                doubts.append(judged)
+            else:
+                move(self._trail, [judged], self._sink)
+        if doubts:
+            # By then the records of what others had written when the store was asked are in the trail.
+            catch_up()
+            move(self._trail, [self._reconsidered(doubt) for doubt in doubts], self._sink)
+        return len([story for _, story in stories if story.at <= latest]), kept
+
+    def _judged(self, story: Story) -> Entry | _Doubt:
+        kind, id = story.fields["kind"], story.fields["id"]
+        resource_type = self._registry.type(kind)
+        wanted = frozenset(story.fields["after"]) & resource_type.readable
+        if id is None:
+            found = self._created(resource_type, story, wanted)
+        else:
+            try:
+                found = self._backend.get(kind, id, wanted)
+            except NotFound:
+                found = None
+        if found is None:
+            return story.entry(_without_resource(story))
+        claimed = self._trail.with_version(kind, found.id, found.stamp.version)
+        outcome = self._outcome(story, found, claimed)
+        if outcome == FOUND_UNCLEAR and id is not None:
+            return self._doubt(story, found)
+        done = outcome == FOUND_DONE
+        version = found.stamp.version if done and claimed is None else None
+        return story.entry(outcome, found.id if done else None, version)
+
+    def _created(self, resource_type: ResourceType, story: Story, wanted: frozenset[str]) -> Resource | None:
+        """The resource that has the first name of the intent which can be searched for."""
+        after = story.fields["after"]
+        for slot in _NAMES:
+            if slot in after and slot in resource_type.slots:
+                attribute = resource_type.slots[slot]
+                same = Compare(attribute, Op.EQ, comparable(attribute, after[slot]))
+                page = self._backend.search(resource_type.name, Query(wanted, same, window=Window(1, 1)))
+                return page.items[0] if page.items else None
+        return None
+
+    def _outcome(self, story: Story, found: Resource, claimed: AuditRecord | None) -> str:
+        if story.fields["id"] is None:
+            return self._outcome_of_creation(story, found)
+        if story.fields["operation"] in _GONE:
+            return FOUND_NOT_DONE
+        # Where the clocks say nothing, the last change may be known to be one of before.
+        known = claimed is not None and claimed.at < story.at
+        untouched = known or microseconds(found.stamp.modified) < story.at - _SLACK
+        secrets = [value == SET for value in story.fields["after"].values()]
+        if untouched and any(secrets):
+            return FOUND_NOT_DONE
+        if self._holds(story, found):
+            shows = not all(secrets) or story.fields["members"]
+            return FOUND_DONE if shows else FOUND_UNCLEAR
+        return FOUND_NOT_DONE if untouched or _as_before(story, found) else FOUND_UNCLEAR
+
+    def _doubt(self, story: Story, found: Resource) -> _Doubt:
+        relations = self._registry.type(found.kind).relations
+        after = story.fields["after"]
+        slots = {slot for slot, value in after.items() if value != SET and found.values.get(slot) != value}
+        ids: set[str] = set()
+        for name, delta in story.fields["members"].items():
+            present = self._present(found, name)
+            ids |= present - set(delta["add"]) if delta["clear"] else present & set(delta["remove"])
+            absent = [id for id in delta["add"] if id not in present][:_WITNESSES]
+            ids.update(id for id in absent if self._exists(relations[name].target, id))
+        return _Doubt(story, found, slots, ids)
+
+    def _reconsidered(self, doubt: _Doubt) -> Entry:
+        """An unknown change may have undone what was done. Known ones have not, unless they touch just that."""
+        found, story = doubt.found, doubt.story
+        slots, ids, cleared = self._changed_since(story, found)
+        known = self._trail.with_version(found.kind, found.id, found.stamp.version) is not None
+        refuted = known and bool(doubt.slots - slots or (not cleared and doubt.ids - ids))
+        return story.entry(FOUND_NOT_DONE if refuted else FOUND_UNCLEAR)
+
+    def _changed_since(self, story: Story, found: Resource) -> tuple[set[str], set[str], bool]:
+        """The slots and the members that later records of the resource name, and whether one of these names all."""
+        slots: set[str] = set()
+        ids: set[str] = set()
+        cleared = False
+        for record in self._trail.records(Wanted(found.kind, found.id, since=story.at)):
+            if record.failed or record.resource_id != found.id:
+                continue
+            changes = orjson.loads(record.changes)
+            # What was too large to be kept may be anything.
+            cleared |= "omitted" in changes
+            slots |= changes.get("after", story.fields["after"] if "omitted" in changes else {}).keys()
+            for delta in changes.get("members", {}).values():
+                ids.update(delta["add"], delta["remove"])
+                cleared |= delta["clear"]
+        return slots, ids, cleared
+
+    def _exists(self, kind: str, id: str) -> bool:
+        try:
+            self._backend.get(kind, id, frozenset())
+        except NotFound:
+            return False
+        return True
+
+    def _present(self, found: Resource, name: str) -> set[str]:
+        return {reference.id for _, reference in self._backend.related(found.kind, [found.id], name)}
+
+    def _outcome_of_creation(self, story: Story, found: Resource) -> str:
+        if microseconds(found.created) < story.at - _SLACK:
+            return FOUND_NOT_DONE
+        if self._trail.has_begun(found.kind, found.id):
+            # Somebody asked again, and it was made then.
+            return FOUND_NOT_DONE
+        return FOUND_DONE if self._holds(story, found) else FOUND_UNCLEAR
+
+    def _holds(self, story: Story, found: Resource) -> bool:
+        """Whether the resource is as the write was to leave it; what no one can read is passed over."""
+        after = story.fields["after"]
+        if any(found.values.get(slot) != value for slot, value in after.items() if value != SET):
+            return False
+        return all(self._related(found, name, delta) for name, delta in story.fields["members"].items())
+
+    def _related(self, found: Resource, name: str, delta: dict[str, list[str]]) -> bool:
+        present = self._present(found, name)
+        if delta["clear"]:
+            return present == set(delta["add"])
+        return present.issuperset(delta["add"]) and present.isdisjoint(delta["remove"])
+
+
+def _as_before(story: Story, found: Resource) -> bool:
+    """Whether all that was to be changed is known to be unchanged."""
+    before, after = story.fields["before"], story.fields["after"]
+    known = after.keys() == before.keys() and not story.fields["members"] and SET not in after.values()
+    return bool(after) and known and all(found.values.get(slot) == value for slot, value in before.items())
+
+
+def _without_resource(story: Story) -> str:
+    if story.fields["id"] is None or story.fields["operation"] == "restore":
+        return FOUND_NOT_DONE
+    return FOUND_DONE if story.fields["operation"] in _GONE else FOUND_UNCLEAR

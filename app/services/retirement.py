@@ -1,0 +1,57 @@
+"""Leavers: a deleted user is kept aside, and comes back under its id when the identity provider sends it again."""
+
+from __future__ import annotations
+
+from app.scim.fold import fold
+from app.scim.query import Draft, Resource, Window
+from app.scim.registry import Registry
+from app.services.adoption import work_emails
+from backends.base import Backend, Capability
+from config.settings import LifecycleSettings
+
+_KIND = "User"
+_NAME = "userName"
+_LOOKED_AT = 20
+
+
+class CantRetire(Exception):
+    """Deleted users are to be kept, and the store has no place for them. `detail` is for clients."""
+
+    def __init__(self) -> None:
+        self.detail = "deleted users are to be retired, and the store is not set up for that; see landfall check"
+        super().__init__(self.detail)
+
+
+class Retirement:
+    """Decides what becomes of those who are deleted, and who comes back."""
+
+    def __init__(self, backend: Backend, registry: Registry, settings: LifecycleSettings) -> None:
+        self._backend = backend
+        self._registry = registry
+        self._retires = settings.delete == "retire"
+
+    def of_deleted(self, kind: str) -> bool:
+        """Whether a resource of the kind is retired when it is deleted; groups never are. Raises CantRetire."""
+        if kind != _KIND or not self._retires:
+            return False
+        if not self._possible:
+            raise CantRetire
+        return True
+
+    def returning(self, kind: str, draft: Draft) -> Resource | None:
+        """The retired user whom the draft names: the one with its userName, else the only one with a work e-mail of it;
+        with all readable slots."""
+        if kind != _KIND or not self._possible:
+            return None
+        name = draft.values[_NAME]
+        page = self._backend.retired(
+            kind, self._registry.type(kind).readable, [name, *work_emails(draft.values)], Window(1, _LOOKED_AT)
+        )
+        named = [r for r in page.items if fold(str(r.values.get(_NAME, ""))) == fold(name)]
+        if named:
+            return named[-1]
+        return page.items[0] if len(page.items) == 1 else None
+
+    @property
+    def _possible(self) -> bool:
+        return Capability.RETIRE in self._backend.capabilities

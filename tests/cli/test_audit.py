@@ -1,0 +1,196 @@
+"""`landfall audit …` as an operator runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.control import Access, ControlStore, Entry, upgrade
+from app.control.audit_models import microseconds
+from app.services.audit import lines
+from app.services.audit.spool import Spool
+from app.services.journal import Actor, Write
+from backends.sql.upgrade import upgrade as upgrade_sql
+from tests.cli.conftest import Landfall
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def store(landfall: Landfall) -> Iterator[ControlStore]:
+    """The control store of the commands."""
+    landfall.home.mkdir()
+    url = f"sqlite:///{landfall.home / 'control.db'}"
+    upgrade(url)
+    with closing(ControlStore(url)) as store:
+        yield store
+
+
+@pytest.fixture
+def filled(store: ControlStore) -> ControlStore:
+    """Three records: one of two days ago, one that failed, and one with values."""
+    entra = store.create_integration("entra", Access.FULL).id
+    changes = {
+        "attributes": ["title", "emails"],
+        "notes": ["a leniency"],
+        "before": {"title": None, "active": True},
+        "after": {"title": "[red]Pilot[/red]", "active": False, "emails": [{"value": "mira@tern.example"}]},
+        "members": {"members": {"add": ["a1"], "remove": ["r1"], "clear": True}},
+    }
+    first = Entry(
+        record=f"{1:032x}",
+        at=microseconds(NOW - timedelta(days=2)),
+        integration_id=entra,
+        actor="entra",
+        operation="create",
+        kind="User",
+        resource_id="id-mira",
+        name="mira@tern.example",
+        outcome="done",
+        version="1",
+        changes="{}",
+    )
+    failed = replace(
+        first,
+        record=f"{2:032x}",
+        at=microseconds(NOW - timedelta(hours=1)),
+        integration_id="22222222-2222-2222-2222-222222222222",
+        actor="okta",
+        kind="Group",
+        resource_id=None,
+        name="=HYPERLINK(1)",
+        outcome="Duplicate",
+    )
+    last = replace(first, record=f"{3:032x}", at=microseconds(NOW), operation="patch", changes=json.dumps(changes))
+    store.audit.append([first, failed, last])
+    return store
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ((), [3, 2, 1]),
+        (("--count", "2"), [3, 2]),
+        (("--user", "MIRA@tern.example"), [3, 1]),
+        (("--user", "id-mira"), [3, 1]),
+        (("--group", "=hyperlink(1)"), [2]),
+        (("--user", "nobody"), []),
+        (("--integration", "entra"), [3, 1]),
+        (("--failed",), [2]),
+        (("--since", "2h"), [3, 2]),
+        (("--since", "90m", "--failed"), [2]),
+        (("--since", "30m", "--integration", "entra"), [3]),
+        (("--since", (NOW - timedelta(days=1)).isoformat()), [3, 2]),
+        (("--since", (NOW - timedelta(days=3)).date().isoformat()), [3, 2, 1]),
+        (("--since", (NOW - timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ")), [3]),
+    ],
+)
+def test_list(landfall: Landfall, options: tuple[str, ...], found: list[int]) -> None:
+    assert [record["seq"] for record in landfall.json("audit", "list", *options)] == found
+
+
+@pytest.mark.usefixtures("filled")
+def test_list_for_people(landfall: Landfall) -> None:
+    text = landfall.output("audit", "list", "--failed")
+    assert [word in text for word in ("okta", "=HYPERLINK(1)", "Duplicate", "mira")] == [True, True, True, False]
+    assert "There is no such record." in landfall.output("audit", "list", "--user", "nobody")
+
+
+@pytest.mark.usefixtures("filled")
+def test_list_refuses_what_makes_no_sense(landfall: Landfall) -> None:
+    assert "no time" in landfall.refusal("audit", "list", "--since", "yesterday", status=2)
+    assert "together" in landfall.refusal("audit", "list", "--user", "a", "--group", "b", status=2)
+    assert "no integration 'nobody'" in landfall.refusal("audit", "list", "--integration", "nobody")
+
+
+def test_records_of_a_revoked_integration_are_found_by_its_name(landfall: Landfall, filled: ControlStore) -> None:
+    filled.revoke_integration(filled.find_integration("entra").id)
+    assert [record["seq"] for record in landfall.json("audit", "list", "--integration", "entra")] == [3, 1]
+
+
+@pytest.mark.usefixtures("filled")
+def test_show(landfall: Landfall) -> None:
+    text = landfall.output("audit", "show", "3")
+    rows = [line.split() for line in text.splitlines()]
+    assert ["What", "patch", "User"] in rows
+    assert ["title", "[red]Pilot[/red]"] in rows
+    assert ["active", "true", "false"] in rows
+    assert ["emails", "(not", "read)", '[{"value":"mira@tern.example"}]'] in rows
+    assert {"members: replaced by 1", "members + a1", "members - r1", "note: a leniency"} <= set(text.splitlines())
+    assert landfall.json("audit", "show", "3")["changes"]["after"]["active"] is False
+    assert "no record 4" in landfall.refusal("audit", "show", "4")
+
+
+@pytest.mark.usefixtures("filled")
+def test_verify(landfall: Landfall) -> None:
+    proof = landfall.json("audit", "verify")
+    assert (proof["sound"], proof["records"], proof["last"], proof["first_wrong"]) == (True, 3, 3, None)
+    assert f"The last one is 3 {proof['hash']}" in landfall.output("audit", "verify")
+    with closing(sqlite3.connect(landfall.home / "control.db")) as connection:
+        connection.execute("UPDATE audit SET outcome = 'done' WHERE seq = 2")
+        connection.commit()
+    done = landfall.run("audit", "verify")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 records are as they were written" in done.stdout
+    assert "Record 2 is the first wrong one: it is not as it was written." in done.stdout
+    done = landfall.run("audit", "verify", "--json")
+    assert (done.returncode, json.loads(done.stdout)["first_wrong"]) == (1, 2)
+
+
+@pytest.mark.usefixtures("filled")
+def test_writes_without_an_outcome_are_told_and_looked_after(landfall: Landfall) -> None:
+    upgrade_sql(f"sqlite:///{landfall.home / 'landfall.db'}")
+    spool = Spool(landfall.home / "audit")
+    write = Write(Actor("33333333-3333-3333-3333-333333333333", "entra"), "create", "User", name="late")
+    write.after = {"userName": "late"}
+    spool.append(lines.intent(write, microseconds(NOW - timedelta(minutes=5))))
+    assert landfall.json("audit", "verify")["under_way"] == 1
+    spool.close()
+    done = landfall.run("audit", "verify")
+    assert done.returncode == 1
+    assert "landfall audit recover" in done.stdout
+    assert landfall.json("audit", "recover") == {"moved": 1, "settled": 1, "waiting": 0}
+    assert landfall.json("audit", "verify")["sound"]
+    assert landfall.json("audit", "show", "4")["outcome"] == "not done (found after a crash)"
+    assert "0 records came into the trail" in landfall.output("audit", "recover")
+
+
+@pytest.mark.usefixtures("filled")
+def test_export(landfall: Landfall) -> None:
+    exported = [json.loads(line) for line in landfall.output("audit", "export").splitlines()]
+    assert [record["seq"] for record in exported] == [1, 2, 3]
+    assert exported[2] == landfall.json("audit", "show", "3")
+    assert exported[1]["name"] == "=HYPERLINK(1)"
+    table = list(csv.reader(io.StringIO(landfall.output("audit", "export", "--format", "csv", "--since", "2h"))))
+    assert table[0][:2] == ["seq", "time"]
+    assert [row[0] for row in table[1:]] == ["2", "3"]
+    # No spreadsheet takes it for a formula.
+    assert table[1][table[0].index("name")] == "'=HYPERLINK(1)"
+    assert json.loads(table[2][table[0].index("changes")])["notes"] == ["a leniency"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_prune(landfall: Landfall) -> None:
+    assert "0 records are removed" in landfall.output("audit", "prune", "--older-than", "52w")
+    assert landfall.json("audit", "prune", "--older-than", "1d") == {"removed": 1}
+    proof = landfall.json("audit", "verify")
+    assert (proof["sound"], proof["records"], proof["pruned"]) == (True, 2, 1)
+    assert "1 before them were pruned" in landfall.output("audit", "verify")
+    assert "no age" in landfall.refusal("audit", "prune", "--older-than", "soon", status=2)
+
+
+def test_an_empty_trail(landfall: Landfall) -> None:
+    assert landfall.json("audit", "list") == []
+    assert landfall.json("audit", "verify")["sound"]
+    assert landfall.output("audit", "export") == ""
+    assert not Path(landfall.home / "audit").exists()

@@ -1,0 +1,90 @@
+"""The commands about those who come and go: adoption, retired and brakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.control import ControlStore
+from app.scim.query import Draft
+from app.scim.registry import load
+from backends.sql.backend import SqlBackend
+from tests.cli.conftest import Landfall
+
+
+@contextmanager
+def store(landfall: Landfall) -> Iterator[SqlBackend]:
+    """The users of that home, beside the command."""
+    backend = SqlBackend(f"sqlite:///{landfall.home / 'landfall.db'}", load())
+    yield backend
+    backend.close()
+
+
+@contextmanager
+def control(landfall: Landfall) -> Iterator[ControlStore]:
+    """Its control store."""
+    opened = ControlStore(f"sqlite:///{landfall.home / 'control.db'}")
+    yield opened
+    opened.close()
+
+
+def test_retired_users(landfall: Landfall) -> None:
+    """They are listed, one comes back, the others are removed; the audit knows of it."""
+    landfall.output("db", "upgrade")
+    assert "Nobody is retired" in landfall.output("retired", "list")
+    with store(landfall) as backend:
+        ids = [backend.create("User", Draft({"userName": f"u{n}@corp.example", "title": "Dr"})).id for n in range(3)]
+        for id in ids:
+            backend.retire("User", id)
+    listed = landfall.json("retired", "list")
+    assert (listed["total"], [user["id"] for user in listed["items"]]) == (3, ids)
+    assert "2 of 3" in landfall.output("retired", "list", "--start", "2")
+    assert "u0@corp.example is back" in landfall.output("retired", "restore", ids[0])
+    with store(landfall) as backend:
+        assert backend.get("User", ids[0], frozenset({"title"})).values == {"title": "Dr"}
+    assert "nobody with the id" in landfall.refusal("retired", "restore", ids[0])
+    assert "Nobody left so long ago" in landfall.output("retired", "purge", "--older-than", "90d", "--yes")
+    assert "Removed: 2" in landfall.output("retired", "purge", "--older-than", "0d", "--yes")
+    assert landfall.json("retired", "list")["total"] == 0
+    records = landfall.json("audit", "list")
+    assert [(r["operation"], r["outcome"]) for r in records] == [
+        ("delete", "done"),
+        ("delete", "done"),
+        ("restore", "NotFound"),
+        ("restore", "done"),
+    ]
+    assert {record["integration"] for record in records} == {"operator"}
+    landfall.output("audit", "verify")
+
+
+def test_adoption(landfall: Landfall) -> None:
+    assert "No account waits" in landfall.output("adoption", "list")
+    made = landfall.json("integration", "create", "entra", "--access", "full")
+    with control(landfall) as opened:
+        opened.managed.ask("User", "id-1", "ann@corp.example", made["client_id"])
+    (waiting,) = landfall.json("adoption", "list")
+    assert {k: waiting[k] for k in ("kind", "id", "name", "integration", "approved")} == {
+        "kind": "User",
+        "id": "id-1",
+        "name": "ann@corp.example",
+        "integration": "entra",
+        "approved": False,
+    }
+    assert "waits" in landfall.output("adoption", "list")
+    assert "no client has asked" in landfall.refusal("adoption", "approve", "id-2")
+    assert "Approved" in landfall.output("adoption", "approve", "id-1")
+    assert landfall.json("adoption", "list")[0]["approved"] is True
+
+
+def test_brakes(landfall: Landfall) -> None:
+    assert "No brake is applied" in landfall.output("brakes", "show")
+    made = landfall.json("integration", "create", "entra", "--access", "full")
+    with control(landfall) as opened:
+        assert not opened.brakes.spend(made["client_id"], "member_removals", 9, limit=5, minutes=60)
+    (brake,) = landfall.json("brakes", "show")
+    assert (brake["integration"], brake["effect"], brake["limit"]) == ("entra", "member_removals", 5)
+    assert "member removals" in landfall.output("brakes", "show")
+    assert "No brake of entra" in landfall.output("brakes", "release", "entra", "--effect", "deletions")
+    assert "Released: 1" in landfall.output("brakes", "release", "entra")
+    assert landfall.json("brakes", "show") == []
+    assert "there is no integration" in landfall.refusal("brakes", "release", "nobody")
