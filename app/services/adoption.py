@@ -25,7 +25,7 @@ ADOPTED = "adopted"
 _EMAILS, _WORK = "emails", "work"
 _REMEMBERED = 100_000
 _NEW = timedelta(seconds=30)
-_LOOKS, _PAUSE = 6, 0.05
+_LOOKS, _PAUSE = 10, 0.08
 _LOOKED_AT = 20
 _NAMES = ("userName", "displayName")
 
