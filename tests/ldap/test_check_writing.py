@@ -112,6 +112,38 @@ class TestLocks:
         assert left(directory, tree) == []
 
 
+class TestRetiring:
+    def test_is_proved_by_doing_it(self, directory: Directory, tree: Tree) -> None:
+        assert "`landfall check --write` retires one" in findings(directory, tree)["retiring"].text
+        found = findings(directory, tree, write=True)["retiring"]
+        assert found.state is State.OK, found
+        assert "came back, and could sign in again afterwards only" in found.text
+        assert left(directory, tree) == []
+
+    def test_who_is_there_and_not_locked_is_named(self, directory: Directory, tree: Tree) -> None:
+        backend = backend_for(directory, tree)
+        for name in ("ann", "bob"):
+            backend.retire("User", backend.create("User", Draft({"userName": name, "active": True})).id)
+        backend.create("User", Draft({"userName": "cid", "active": True}))
+        backend.close()
+        with directory.session() as connection:
+            connection.search(tree.people, "(|(uid=cid)(userPrincipalName=cid))", attributes=["1.1"])
+            dn = next(entry["dn"] for entry in connection.response if entry["type"] == "searchResEntry")
+            connection.modify_dn(dn, dn.partition(",")[0], new_superior=tree.retired)
+        found = findings(directory, tree)["retiring"]
+        assert found.state is State.WARNING
+        assert found.text.endswith(f"can sign in: {dn.partition(',')[0]},{tree.retired}")
+
+    def test_without_a_place_nobody_is(self, directory: Directory, tree: Tree) -> None:
+        def nowhere(bindings: Bindings) -> Bindings:
+            return replace(bindings, users=replace(bindings.users, retired=None))
+
+        for write in (False, True):
+            found = findings(directory, tree, change=nowhere, write=write)["retiring"]
+            assert found.state is State.OK
+            assert "users can't be retired" in found.text
+
+
 class TestRights:
     def test_openldap_gives_none(self, variant: Variant) -> None:
         server = variant((BELOW, ""), (ON_BASES, ""))

@@ -214,6 +214,7 @@ class Recovery:
         found, story = doubt.found, doubt.story
         slots, ids, cleared = self._changed_since(story, found)
         known = self._trail.with_version(found.kind, found.id, found.stamp.version) is not None
+        known = known or self._others_left(story)
         refuted = known and bool(doubt.slots - slots or (not cleared and doubt.ids - ids))
         return story.entry(FOUND_NOT_DONE if refuted else FOUND_UNCLEAR)
 
@@ -233,6 +234,11 @@ class Recovery:
                 ids.update(delta["add"], delta["remove"])
                 cleared |= delta["clear"]
         return slots, ids, cleared
+
+    def _others_left(self, story: Story) -> bool:
+        """Whether resources have gone since: by that what referred to them has another version, without a record."""
+        records = self._trail.records(Wanted(since=story.at))
+        return any(not record.failed and record.operation in _GONE for record in records)
 
     def _exists(self, kind: str, id: str) -> bool:
         try:
