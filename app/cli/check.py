@@ -16,7 +16,7 @@ from app.scim.query import Query, Window
 from app.services.linked import with_links
 from app.services.protected import protection
 from app.services.remit import check_remit
-from backends.base import Backend, Finding, State
+from backends.base import Backend, Capability, Finding, State
 from backends.errors import StoreError
 from config.errors import ConfigError
 from config.settings import ProtectedSettings, Settings
@@ -103,6 +103,14 @@ def _control(settings: Settings) -> Finding:
     return Finding("control", State.OK, without_password(url))
 
 
+def _retiring(settings: Settings, backend: Backend) -> Iterator[Finding]:
+    """Whether deleted users, who are to be kept aside, can be told from others."""
+    if settings.lifecycle.delete == "retire" and Capability.RETIRE not in backend.capabilities:
+        text = "deleted users are to be kept aside, and the store has no place for them: DELETE is refused"
+        mend = 'name a place for them (users.retired in the bindings file), or set lifecycle.delete = "remove"'
+        yield Finding("lifecycle.delete", State.FAULT, text, mend)
+
+
 def _remits(settings: Settings, backend: Backend) -> Iterator[Finding]:
     """What this store can't use of the limits of live integrations: then nothing of that is let through."""
     with closing(ControlStore(settings.control_url.reveal())) as control:
@@ -150,6 +158,7 @@ def _backend(operator: Operator, *, write: bool) -> Iterator[Finding]:
             for finding in backend.findings(write=write):
                 faulty = faulty or finding.state is State.FAULT
                 yield finding
+            yield from _retiring(operator.settings, backend)
             yield from _remits(operator.settings, backend)
             yield from _protected(operator.settings, backend, count=not faulty)
             if faulty:

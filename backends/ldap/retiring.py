@@ -237,12 +237,14 @@ class Retiring:
 
     def _moved(self, name: str, rdn: str, parent: str) -> Entry:
         """Move a retired entry and rename it."""
-        try:
-            return self._requests.move(name, rdn, parent)
-        except LdapError as error:
-            present = dn.split(name)[0]
-            if error.code != faults.CONSTRAINT_VIOLATION or rdn == present:
-                raise
+        present = dn.split(name)[0]
+        # Where only the case of letters is another, a move would leave the name as it was.
+        if rdn == present or dn.key(rdn) != dn.key(present):
+            try:
+                return self._requests.move(name, rdn, parent)
+            except LdapError as error:
+                if error.code != faults.CONSTRAINT_VIOLATION or rdn == present:
+                    raise
         # Asked for both at once, 389 Directory Server looks for another of that name where the entry was.
         moved = self._requests.move(name, present, parent)
         try:

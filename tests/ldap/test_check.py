@@ -223,3 +223,15 @@ class TestTheCommand:
         assert "the password is wrong" in done.stdout
         assert "hidden-word" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+    def test_a_place_for_deleted_users(self, configured: tuple[Landfall, dict[str, str], Tree]) -> None:
+        """A configuration in which they can't be told from others is a fault, unless they are removed."""
+        landfall, environ, _ = configured
+        bindings = landfall.directory / "bindings.toml"
+        lines = [line for line in bindings.read_text().splitlines(keepends=True) if not line.startswith("retired =")]
+        bindings.write_text("".join(lines))
+        done = landfall.run("check", **environ)
+        assert done.returncode == 1
+        assert "lifecycle.delete" in done.stdout
+        assert "users.retired" in done.stdout
+        assert landfall.run("check", **environ, LANDFALL_LIFECYCLE_DELETE="remove").returncode == 0
