@@ -90,6 +90,7 @@ def _directory(home: Path, server: OpenLDAP, driver: str) -> Storage:
     tree = server.new_tree()
     text = resources.files("config.bindings").joinpath("openldap.toml").read_text(encoding="utf-8")
     text = text.replace("ou=people,dc=example,dc=org", tree.people).replace("ou=groups,dc=example,dc=org", tree.groups)
+    text = text.replace("ou=retired,dc=example,dc=org", tree.retired)
     bindings = home / "bindings.toml"
     bindings.write_text(text, encoding="utf-8")
     variables = {

@@ -35,7 +35,8 @@ def _variables(server: Directory, tree: Tree, home: Path) -> dict[str, str]:
     text = (files("config.bindings") / f"{server.kind}.toml").read_text()
     bases = iter((tree.people, tree.groups))
     bindings = home.parent / f"{home.name}.toml"
-    bindings.write_text(re.sub(r'(?m)^base = ".*"$', lambda _: f'base = "{next(bases)}"', text))
+    text = re.sub(r'(?m)^base = ".*"$', lambda _: f'base = "{next(bases)}"', text)
+    bindings.write_text(re.sub(r'(?m)^retired = ".*"$', f'retired = "{tree.retired}"', text))
     return {
         "LANDFALL_BACKEND": "ldap",
         "LANDFALL_LDAP_SERVERS": server.ldaps_url,
