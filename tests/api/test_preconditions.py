@@ -192,8 +192,8 @@ def test_a_delete_at_once_with_a_write_of_the_same_tag(client: Client, name: str
 
 
 class _MeetingStore(ReferenceBackend):
-    """After `meet`, the next two reads end together: what either request writes comes after both have read. A delete
-    waits for an update, so that it comes second."""
+    """After `meet`, the next two reads end together: what either request writes comes after both have read. A delete,
+    which retires, waits for an update, so that it comes second."""
 
     def __init__(self, registry: Registry) -> None:
         super().__init__(registry)
@@ -216,9 +216,9 @@ class _MeetingStore(ReferenceBackend):
         finally:
             self._updated.set()
 
-    def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
+    def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         self._updated.wait(timeout=30)
-        super().delete(kind, id, expect=expect)
+        super().retire(kind, id, expect=expect)
 
 
 @pytest.fixture

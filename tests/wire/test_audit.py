@@ -132,7 +132,8 @@ def _overwritten(unclear: dict[str, Any], records: list[dict[str, Any]]) -> bool
     later = [r for r in records if r["id"] == unclear["id"] and r["time"] > unclear["time"] and r["outcome"] == "done"]
     if unclear["kind"] == "User":
         written = [r["changes"].get("after", {}).keys() | r["changes"].get("before", {}).keys() for r in later]
-        return any(slots >= unclear["changes"]["after"].keys() for slots in written)
+        slots: set[str] = set().union(*written)
+        return slots >= set(unclear["changes"]["after"])
     gone = {r["id"] for r in records if r["operation"] in ("delete", "retire") and r["outcome"] in ("done", FOUND_DONE)}
     moved = {*_delta(unclear)["add"], *_delta(unclear)["remove"]} - gone
     return moved <= {id for r in later for id in (*_delta(r)["add"], *_delta(r)["remove"])}

@@ -213,6 +213,8 @@ class Recovery:
         """An unknown change may have undone what was done. Known ones have not, unless they touch just that."""
         found, story = doubt.found, doubt.story
         slots, ids, cleared = self._changed_since(story, found)
+        if _made_at_once(story, found, slots):
+            return story.entry(FOUND_DONE)
         known = self._trail.with_version(found.kind, found.id, found.stamp.version) is not None
         known = known or self._others_left(story)
         refuted = known and bool(doubt.slots - slots or (not cleared and doubt.ids - ids))
@@ -270,6 +272,17 @@ class Recovery:
         if delta["clear"]:
             return present == set(delta["add"])
         return present.issuperset(delta["add"]) and present.isdisjoint(delta["remove"])
+
+
+def _made_at_once(story: Story, found: Resource, slots: set[str]) -> bool:
+    """Whether a slot has the value that the write was to give it, had another one before, and was not written by any
+    other since: then the write was made, for it is made whole or not at all."""
+    before, after = story.fields["before"], story.fields["after"]
+    return any(
+        slot in before and before[slot] != value and value != SET and found.values.get(slot) == value
+        for slot, value in after.items()
+        if slot not in slots
+    )
 
 
 def _as_before(story: Story, found: Resource) -> bool:
