@@ -19,6 +19,7 @@ from app.scim.registry import ResourceType
 from backends.ldap import dn, text
 from backends.ldap.drivers.base import Attributes, Entry
 from backends.ldap.locks import LOCKS, LockRule
+from backends.ldap.places import Spot, elements_at, place_of
 from backends.ldap.record import EMPTY, Record
 from backends.ldap.servers import Server, read_time
 from backends.ldap.subschema import ClassKind, Subschema
@@ -61,29 +62,11 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spot:
-    """A place with its attribute names in lower case; `alone` is that of the value where there are no other parts."""
-
-    place: Place
-    parts: tuple[tuple[str, str], ...]
-    named: frozenset[str]
-    alone: str | None
-    extra: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, place: Place) -> _Spot:
-        parts = tuple((part, name.lower()) for part, name in place.parts.items())
-        alone = parts[0][1] if [part for part, _ in parts] == ["value"] else None
-        extra = {} if place.type is None else {"type": place.type}
-        return cls(place, parts, frozenset(name for _, name in parts), alone, extra)
-
-
-@dataclass(frozen=True, slots=True)
 class _Part:
     """Some of what is bound: slots with one value, slots with many, and the attributes that are derived from them."""
 
     singles: tuple[tuple[Slot, Attribute, Single, str], ...]
-    lists: tuple[tuple[Slot, Attribute, tuple[_Spot, ...]], ...]
+    lists: tuple[tuple[Slot, Attribute, tuple[Spot, ...]], ...]
     derived: tuple[tuple[str, Derived], ...]
 
 
@@ -106,9 +89,7 @@ class Entries:
             for slot, single in bindings.singles.items()
             if slot not in self.references
         ]
-        self._lists = [
-            (slot, type.slots[slot], tuple(map(_Spot.of, places))) for slot, places in bindings.lists.items()
-        ]
+        self._lists = [(slot, type.slots[slot], tuple(map(Spot.of, places))) for slot, places in bindings.lists.items()]
         self._parts: dict[frozenset[Slot], _Part] = {}
         self._of_slot: dict[Slot, _Part] = {}
         self._bound: dict[Slot, frozenset[str]] = {}
@@ -328,7 +309,7 @@ class Entries:
                 if value is not None:
                     values[slot] = value
         for slot, attribute, places in part.lists:
-            elements = [e for place in places if place.named & held.keys() for e in _elements(attribute, place, held)]
+            elements = [e for place in places if place.named & held.keys() for e in elements_at(attribute, place, held)]
             if elements:
                 values[slot] = elements
         if self.lock is not None:
@@ -399,11 +380,11 @@ class Entries:
             return min(longest or _SHORT, _SHORT)
         return longest
 
-    def _put(self, found: Native, places: Sequence[_Spot], elements: Sequence[Any]) -> None:
+    def _put(self, found: Native, places: Sequence[Spot], elements: Sequence[Any]) -> None:
         taken: set[int] = set()
         for element in elements:
             parts = element if isinstance(element, dict) else {"value": element}
-            index = _place_of(places, parts)
+            index = place_of(places, parts)
             if index is None or index in taken:
                 continue
             spot = places[index]
@@ -451,27 +432,3 @@ def _read(attribute: Attribute, octets: bytes) -> Value | None:
     if attribute.type is Type.INTEGER:
         return int(value) if value.lstrip("-").isdigit() else None
     return value or None
-
-
-def _place_of(places: Sequence[_Spot], parts: Mapping[str, Any]) -> int | None:
-    kind = str(parts.get("type", "")).lower()
-    exact = (n for n, s in enumerate(places) if s.place.type is not None and s.place.type.lower() == kind)
-    return next(exact, next((n for n, s in enumerate(places) if s.place.type is None), None))
-
-
-def _elements(attribute: Attribute, spot: _Spot, held: Attributes) -> Iterable[Any]:
-    if spot.alone is not None:
-        found = [{"value": value} for octets in held[spot.alone] if (value := _text(octets))]
-    else:
-        one = {part: v for part, name in spot.parts if name in held and (v := _text(held[name][0]))}
-        found = [one] if one else []
-    for number, element in enumerate(found):
-        primary = {"primary": True} if spot.place.primary and number == 0 else {}
-        yield {**element, **spot.extra, **primary} if attribute.sub_attributes else element["value"]
-
-
-def _text(octets: bytes) -> str | None:
-    try:
-        return octets.decode() or None
-    except UnicodeDecodeError:
-        return None
