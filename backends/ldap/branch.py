@@ -149,7 +149,7 @@ class Branch:
             if not found.cookie:
                 return len(found.entries)
             # The server keeps the sorted result until it is told that nobody wants the rest.
-            connection.search(self._search(filter, NOTHING, cookie=found.cookie, sort=sort))
+            connection.resume(self._search(filter, NOTHING, cookie=found.cookie, sort=sort))
             return len(found.entries) + found.size
 
         return self.directory.run(count, idempotent=True)
@@ -161,7 +161,7 @@ class Branch:
             cookie = b""
             while True:
                 search = self._search(filter, attributes, page=self._page_size, cookie=cookie, sort=sort)
-                found = connection.search(search)
+                found = connection.resume(search) if cookie else connection.search(search)
                 yield from found.entries
                 cookie = found.cookie
                 if not cookie:

@@ -256,7 +256,7 @@ def test_a_sorted_page_tells_how_many_come_after_it(slapd: Connection, openldap:
     for _ in range(25):
         found = slapd.search(search)
         assert (len(found.entries), found.size) == (2, 7)
-        end = slapd.search(replace(search, page=0, cookie=found.cookie))
+        end = slapd.resume(replace(search, page=0, cookie=found.cookie))
         assert (end.entries, end.cookie) == ((), b"")
 
 

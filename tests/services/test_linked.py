@@ -287,10 +287,11 @@ def test_no_link_is_made_for_an_id_that_does_not_exist(opened: Callable[..., Pai
 
 
 class Ending(ReferenceBackend):
-    """A store during whose next write the control store goes away."""
+    """A store during whose next write the control store goes away, and where what is not found is gone for ever."""
 
     def __init__(self, server: DatabaseServer) -> None:
         super().__init__(without_external_id(load()))
+        self.capabilities &= ~Capability.RETIRE
         self._server = server
         self.armed = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,10 @@ from enum import Enum, IntEnum
 
 Attributes = Mapping[str, Sequence[bytes]]
 """Values by attribute description."""
+
+_BUSY = 51
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Seconds."""
 
 
 class Scope(IntEnum):
@@ -172,6 +177,18 @@ class Connection(ABC):
     @abstractmethod
     def search(self, search: Search) -> Found:
         """The entries found. A size limit that was reached (result code 4) raises LdapError."""
+
+    def resume(self, search: Search) -> Found:
+        """What a search with the cookie of its last page returns, its end among them."""
+        # slapd answers with a sorted page before it takes the next request for it: such a one is busy for a moment.
+        for pause in _PAUSES:
+            try:
+                return self.search(search)
+            except LdapError as error:
+                if error.code != _BUSY:
+                    raise
+                time.sleep(pause)
+        return self.search(search)
 
     @abstractmethod
     def compare(self, dn: str, attribute: str, value: bytes) -> bool:
