@@ -192,7 +192,7 @@ class Planning:
         given = {slot: value for slot, value in values.items() if value is not None}
         if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
             self.refuse_duplicates(given, own)
-        if error.code == faults.ALREADY_EXISTS or _ELSEWHERE.search(error.message):
+        if another_has_the_name(error):
             raise Duplicate(self.named) from error
         if isinstance(faults.translate(error), RejectedValue):
             slot = self._blamed(error.message, given)
@@ -251,6 +251,11 @@ class Planning:
         for slot, value in exact.items():
             if value is not None and slot != ACTIVE and not self._entries.comes_back(slot, values):
                 raise RejectedValue(slot, "this directory has no place for such a value")
+
+
+def another_has_the_name(error: LdapError) -> bool:
+    """Whether a write was refused because an entry, wherever it is, has a name that must be unique."""
+    return error.code == faults.ALREADY_EXISTS or _ELSEWHERE.search(error.message) is not None
 
 
 def _put_back(content: Content) -> Native:

@@ -23,7 +23,7 @@ from backends.ldap.entries import ACTIVE, PASSWORD, Content, Native
 from backends.ldap.membership import RELATION, Membership, Wanted
 from backends.ldap.passwords import Passwords
 from backends.ldap.placement import Placement
-from backends.ldap.planning import Planned, Planning
+from backends.ldap.planning import Planned, Planning, another_has_the_name
 from backends.ldap.requests import Requests
 
 _ATTEMPTS = 60
@@ -195,14 +195,18 @@ class Writer:
             if apart is None:
                 self._planning.refuse(error, values, content.id)
                 raise
-        with self._alone(content.dn):
-            return self._write(content, apart, wanted, expect)
+        try:
+            with self._alone(content.dn):
+                return self._write(content, apart, wanted, expect)
+        except LdapError as error:
+            self._planning.refuse(error, values, content.id)
+            raise
 
     def planned_apart(
         self, error: LdapError, content: Content, planned: Planned | None, values: Mapping[Slot, Value | None]
     ) -> Planned | None:
         """The plan with derived names that no other entry has; None where that can't help. Raises Duplicate."""
-        if error.code != faults.ALREADY_EXISTS or planned is None:
+        if planned is None or not another_has_the_name(error):
             return None
         after = {slot: value for slot, value in {**content.values, **values}.items() if value is not None}
         self._planning.refuse_duplicates({slot: after[slot] for slot in values if slot in after}, content.id)
@@ -380,7 +384,7 @@ class Writer:
 
     def _set_apart(self, error: LdapError, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
         """The attributes with derived names that no other entry has; None where that can't help. Raises Duplicate."""
-        if error.code != faults.ALREADY_EXISTS:
+        if not another_has_the_name(error):
             return None
         self._planning.refuse_duplicates(values, None)
         # Somebody else's entry has the name: an account of another branch, or a group that is called as a user is.

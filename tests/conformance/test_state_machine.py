@@ -31,6 +31,8 @@ EXAMPLES = 50
 STEPS = 30
 
 _NAMES = st.sampled_from(("ann", "Ann", "ANN", "bob", "Ｂob", "é", "e\u0301", "o'%_"))
+# Others than those of people: Active Directory may refuse a person who is called as a group is.
+_TEAM_NAMES = st.sampled_from(("crew", "Crew", "CREW", "team", "Ｃrew", "ê", "e\u0302", "t'%_"))
 _USER_VALUES = some_values(probed().type("User"), most=6)
 _EXPECT = st.sampled_from(("none", "none", "current", "first"))
 
@@ -59,7 +61,7 @@ class Twin(RuleBasedStateMachine):
             model[MANAGER], store[MANAGER] = boss, self.store_id[boss]
         return self._create("User", Draft(model), Draft(store))
 
-    @rule(target=teams, name=_NAMES, chosen=st.lists(people, max_size=4))
+    @rule(target=teams, name=_TEAM_NAMES, chosen=st.lists(people, max_size=4))
     def create_group(self, name: str, chosen: list[ResourceId]) -> Any:
         """Create a group in both, with members that may be gone."""
         model = Draft({"displayName": name}, {"members": tuple(chosen)})
@@ -99,7 +101,7 @@ class Twin(RuleBasedStateMachine):
         add=st.lists(st.one_of(people, people, people, teams), max_size=3),
         remove=st.lists(people, max_size=3),
         clear=st.booleans(),
-        name=st.none() | _NAMES,
+        name=st.none() | _TEAM_NAMES,
         expect=_EXPECT,
     )
     def change_group(

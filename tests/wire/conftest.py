@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.service import Client
 from tests.wire.landfall import Landfall, serving
 
+_HERE = Path(__file__).parent
 _numbers = itertools.count(1)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a running service stay together."""
+    """Tests that share a running service stay together. The hook is told of every test, of other directories too."""
     for item in items:
+        if _HERE not in item.path.parents:
+            continue
         parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
         if "service" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group(f"wire-{parameters.get('database', '')}"))
