@@ -8,9 +8,14 @@ from typing import Any
 
 import gunicorn.http.message
 
+from app.metrics import files
 from config.loader import load
 
 _settings = load(None, os.environ)
+_counts = files.directory(_settings) if _settings.metrics.enabled else None
+if _counts is not None:
+    # It has to be there when a worker imports prometheus_client.
+    os.environ[files.VARIABLE] = str(_counts)
 
 wsgi_app = "wsgi:application"
 bind = [_settings.bind]
@@ -36,6 +41,21 @@ control_socket_disable = True
 # let a client that has not authenticated fill the memory.
 limit_request_line = 1024 * 1024
 gunicorn.http.message.MAX_REQUEST_LINE = limit_request_line
+
+
+def on_starting(server: Any) -> None:
+    """Let workers count from nothing."""
+    if _counts is not None:
+        files.start_anew(_counts)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What a worker has counted stays; what only told of the living one goes."""
+    if _counts is not None:
+        # Not at the top: it has to be imported after the variable is set.
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def post_worker_init(worker: Any) -> None:

@@ -14,6 +14,7 @@ from app.api.probes import probes_blueprint
 from app.api.setup import register as register_api
 from app.auth.setup import register as register_auth
 from app.control import ControlStore
+from app.metrics import register as register_metrics
 from app.scim.filter.parse import Limits
 from app.scim.registry import Registry, load
 from app.services.adoption import Adoption
@@ -22,6 +23,7 @@ from app.services.brakes import Brakes
 from app.services.journal import Journals
 from app.services.linked import with_links
 from app.services.protected import with_protection
+from app.services.rehearsal import in_mode
 from app.services.remit import Remitted
 from app.services.resources import Resources
 from app.services.retirement import Retirement
@@ -68,9 +70,11 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
     control = ControlStore(settings.control_url.reveal())
     backend = with_links(backend or open_backend(settings, registry or load()), control.links)
     audit = open_audit(settings, control, backend)
-    backend = Remitted(with_protection(backend, settings))
+    mode = in_mode(settings, control, backend, audit)
+    backend = Remitted(with_protection(mode.backend, settings))
     registry = backend.registry
     limits = settings.limits
+    brakes = Brakes(control.brakes, mode.managed, backend, mode.brakes)
     representations = Representations(registry, settings.scim_url)
     context = Context(
         settings,
@@ -80,9 +84,9 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
             backend,
             registry,
             representations,
-            Journals(audit, logs.LoggedJournal()),
-            Adoption(control.managed, backend, registry, settings.lifecycle),
-            Brakes(control.brakes, control.managed, backend, settings.brakes),
+            Journals(mode.journal, logs.LoggedJournal()),
+            Adoption(mode.managed, backend, registry, settings.lifecycle),
+            brakes,
             Retirement(backend, registry, settings.lifecycle),
         ),
         Search(
@@ -97,4 +101,5 @@ def create_app(settings: Settings, backend: Backend | None = None, registry: Reg
     guard = register_auth(app, settings, control)
     app.register_blueprint(probes_blueprint(backend, control))
     register_api(app, context, guard)
+    register_metrics(app, settings, guard, control, brakes)
     return app

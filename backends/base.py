@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
@@ -39,6 +39,9 @@ class Capability(Flag):
     """A group may have no member."""
     RETIRE = auto()
     """Users can be retired: `retire`, `retired`, `restore` and `purge` are there."""
+    SUBTREES = auto()
+    """Resources are entries of a directory: `Query.within` is honoured, and `within`, `may_land_within`,
+    `lands_within` and `subtree_fault` tell of places."""
 
 
 class State(StrEnum):
@@ -61,6 +64,16 @@ class Finding:
     state: State
     text: str
     mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A store in which changes are tried: `backend` shows them as if they were made, and nothing of them stays. `taken`
+    gives what the store was asked to write since it was called last, as lines in `language`: "sql" or "ldif"."""
+
+    backend: Backend
+    language: str
+    taken: Callable[[], list[str]]
 
 
 FIRST_PAGE = Window()
@@ -102,13 +115,21 @@ class Backend(ABC):
         has no replicas does nothing. May be nested."""
         return nullcontext()
 
+    def trial(self) -> AbstractContextManager[Trial]:
+        """A trial, which ends with the block. Used by one thread. Raises NotImplementedError where the store has
+        none."""
+        raise NotImplementedError
+
     @abstractmethod
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         """The resource with those of the wanted slots that have a value, never with relations. Raises NotFound."""
 
     @abstractmethod
     def search(self, kind: str, query: Query) -> Page:
-        """Exactly the matches in the window and their total. Raises TooManyCandidates."""
+        """Exactly the matches in the window and their total. Raises TooManyCandidates.
+
+        Only a store with SUBTREES is given a query with `within`.
+        """
 
     @abstractmethod
     def create(self, kind: str, draft: Draft) -> Resource:
@@ -144,6 +165,18 @@ class Backend(ABC):
         """Whether a new resource with these values may become an entry in one of those subtrees. Nothing is read."""
         del kind, values, bases
         return False
+
+    def lands_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        """Whether a resource with these values that is created or restored now becomes an entry in one of those
+        subtrees. An update never takes an entry to another place."""
+        del kind, values, bases
+        return False
+
+    def subtree_fault(self, base: str) -> str | None:
+        """Why no user or group can be in the subtree with this DN at its top, in words for an operator; None where
+        they can."""
+        del base
+        return "this store is no directory, and has no places that have a DN"
 
     def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         """Retire a user. Afterwards `get`, `search` and `related` know nothing of it, relations and references to it

@@ -23,8 +23,9 @@ from config.directory import (
     Slot,
     UserBindings,
 )
+from config.fields import Text, Whole
 from config.ldap_text import is_attribute, is_below, is_dn, is_filter
-from config.schema import Table, Text, Whole
+from config.schema import Table
 
 Decoded = TypeVar("Decoded")
 _MISSING: dict[str, Any] = {"required": "must be set"}

@@ -11,7 +11,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from config.errors import ConfigError, Fault
-from config.schema import Bases, Hidden, SettingsTable, Switch, Whole, leaves
+from config.fields import Bases, Hidden, Switch, Whole
+from config.schema import SettingsTable, leaves
 from config.settings import Settings
 
 PREFIX = "LANDFALL_"

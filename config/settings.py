@@ -161,6 +161,16 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Figures for Prometheus. `token` is what a request for them must name as its bearer token; with None they are
+    told to programs on this machine only.
+    """
+
+    enabled: bool = False
+    token: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """`level`: debug, info, warning, error or critical. `format`: text for people or json for machines."""
 
@@ -173,13 +183,15 @@ class Settings:
     """The whole configuration; `Settings()` is what runs when nothing is set.
 
     `backend` is `sql`, `ldap`, or `package.module:factory` of a third party's back end. `public_url` is the
-    base that clients see, without a trailing slash; None means `http://` and `bind`.
+    base that clients see, without a trailing slash; None means `http://` and `bind`. `mode` is `provision`, or
+    `rehearse`: then what clients write changes nothing but what they see.
     """
 
     home: Path = Path("var")
     bind: str = "127.0.0.1:8000"
     public_url: str | None = None
     backend: str = "sql"
+    mode: str = "provision"
     sql: SqlSettings = field(default_factory=SqlSettings)
     ldap: LdapSettings = field(default_factory=LdapSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
@@ -190,7 +202,13 @@ class Settings:
     limits: LimitsSettings = field(default_factory=LimitsSettings)
     protected: ProtectedSettings = field(default_factory=ProtectedSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether the store of users and groups is only read."""
+        return self.mode == "rehearse"
 
     @property
     def issuer(self) -> str:

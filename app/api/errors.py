@@ -66,6 +66,9 @@ TABLE: Mapping[type[Exception], Row] = {
     ControlUnavailable: Row(503, None, "the service's own database can't be reached at present; try again later"),
 }
 
+UNAVAILABLE = "landfall.unavailable"
+"""The key of the WSGI environment that holds the error for which a request was answered 503."""
+
 _NAMED_IDS = 20
 
 
@@ -99,6 +102,7 @@ def _reported(error: Exception) -> Response:
     row = next(row for known, row in TABLE.items() if isinstance(error, known))
     retry_after = getattr(error, "retry_after", None)
     if row.status == 503:
+        request.environ[UNAVAILABLE] = error
         _log.warning("unavailable", cause=str(error.__cause__ or error), path=request.path)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
     return error_response(row.status, row.detail or _detail(error), row.scim_type, headers)

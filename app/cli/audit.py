@@ -18,6 +18,7 @@ from app.cli.output import json_option, show_fields, show_json, show_table
 from app.control import AuditRecord, ControlStore, UnknownIntegration, Wanted
 from app.services.audit import CATCH_UP_SECONDS, described, open_spools, recovering
 from app.services.linked import with_links
+from app.services.undo import OPERATOR
 
 _CELLS = ("seq", "time", "integration_id", "integration", "operation", "kind", "id", "name", "outcome", "version")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -53,7 +54,7 @@ def list_records(
         raise click.UsageError("--user and --group can't be given together")
     kind = "User" if user is not None else "Group" if group is not None else None
     with operator.control() as control:
-        actor = None if integration is None else _integration_id(control, integration)
+        actor = None if integration is None else integration_id(control, integration)
         found = control.audit.latest(Wanted(kind, user or group, actor, since, failed), count)
     if as_json:
         show_json([described(record) for record in found])
@@ -178,11 +179,14 @@ def prune(operator: Operator, older_than: int, as_json: bool) -> None:
         click.echo(f"{removed} records are removed.")
 
 
-def _integration_id(control: ControlStore, reference: str) -> str:
-    """The id of an integration, live or revoked; the name of a revoked one may belong to several."""
+def integration_id(control: ControlStore, reference: str) -> str:
+    """The id of an integration, live or revoked, or of the operator; the name of a revoked one may belong to several.
+    Raises UnknownIntegration."""
     try:
         return control.find_integration(reference).id
     except UnknownIntegration:
+        if reference == OPERATOR.integration_id:
+            return reference
         revoked = [found.id for found in control.list_integrations() if found.name == reference]
         if len(revoked) != 1:
             raise
@@ -192,7 +196,7 @@ def _integration_id(control: ControlStore, reference: str) -> str:
 def _show_changes(changes: dict[str, Any]) -> None:
     before, after = changes.get("before", {}), changes.get("after", {})
     if after:
-        rows = [(slot, _shown(before[slot]) if slot in before else "(not read)", _shown(after[slot])) for slot in after]
+        rows = [(slot, shown(before[slot]) if slot in before else "(not read)", shown(after[slot])) for slot in after]
         show_table(("attribute", "before", "after"), rows, empty="")
     for relation, delta in changes.get("members", {}).items():
         if delta["clear"]:
@@ -206,7 +210,8 @@ def _show_changes(changes: dict[str, Any]) -> None:
         click.echo(f"{omitted['octets']} octets of values were too many to keep; their SHA-256 is {omitted['sha256']}")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of a record in a cell of a table."""
     if value is None:
         return ""
     return value if isinstance(value, str) else orjson.dumps(value).decode()

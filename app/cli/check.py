@@ -11,7 +11,7 @@ import click
 
 from app.cli.operator import Operator, pass_operator, reason
 from app.cli.output import json_option, show_json, show_table
-from app.control import ControlStore, ControlUnavailable
+from app.control import ControlStore, ControlUnavailable, Remit
 from app.scim.query import Query, Window
 from app.services.linked import with_links
 from app.services.protected import protection
@@ -19,6 +19,7 @@ from app.services.remit import check_remit
 from backends.base import Backend, Capability, Finding, State
 from backends.errors import StoreError
 from config.errors import ConfigError
+from config.ldap_text import is_dn
 from config.settings import ProtectedSettings, Settings
 from config.sql_url import without_password
 
@@ -63,6 +64,7 @@ def _findings(operator: Operator, *, write: bool) -> Iterator[Finding]:
     yield Finding("configuration", State.OK, where)
     yield _transport(settings)
     yield _control(settings)
+    yield from _mode(settings)
     yield from _backend(operator, write=write)
 
 
@@ -103,6 +105,22 @@ def _control(settings: Settings) -> Finding:
     return Finding("control", State.OK, without_password(url))
 
 
+def _mode(settings: Settings) -> Iterator[Finding]:
+    """Whether clients write to the store at all, and what waits to be applied."""
+    try:
+        with closing(ControlStore(settings.control_url.reveal())) as store:
+            count = sum(store.rehearsal.counts().values())
+    except ControlUnavailable:
+        # Told already.
+        count = 0
+    waits = f"{count} user{'s' if count > 1 else ''} or group{'s' if count > 1 else ''} changed by a rehearsal"
+    if settings.rehearses:
+        seen = f"{waits}, see landfall rehearsal show" if count else "nothing was rehearsed yet"
+        yield Finding("mode", State.WARNING, f"rehearse: users and groups are read and never written; {seen}")
+    elif count:
+        yield Finding("mode", State.OK, f"provision; {waits}, which waits: landfall rehearsal apply, or discard")
+
+
 def _retiring(settings: Settings, backend: Backend) -> Iterator[Finding]:
     """Whether deleted users, who are to be kept aside, can be told from others."""
     if settings.lifecycle.delete == "retire" and Capability.RETIRE not in backend.capabilities:
@@ -111,18 +129,26 @@ def _retiring(settings: Settings, backend: Backend) -> Iterator[Finding]:
         yield Finding("lifecycle.delete", State.FAULT, text, mend)
 
 
-def _remits(settings: Settings, backend: Backend) -> Iterator[Finding]:
-    """What this store can't use of the limits of live integrations: then nothing of that is let through."""
+def _remits(settings: Settings, backend: Backend, *, places: bool) -> Iterator[Finding]:
+    """What this store can't use of the limits of live integrations: then nothing of that is let through. Subtrees are
+    looked up with `places`."""
     with closing(ControlStore(settings.control_url.reveal())) as control:
         registry = with_links(backend, control.links).registry
         try:
             for integration in control.list_integrations():
                 if integration.revoked_at is None:
                     faults = check_remit(integration.remit, registry)
+                    if places:
+                        faults += _unusable_bases(backend, integration.remit)
                     yield from (Finding(f"integration {integration.name}", State.FAULT, fault) for fault in faults)
         except ControlUnavailable:
             # Told already.
             return
+
+
+def _unusable_bases(backend: Backend, remit: Remit) -> list[str]:
+    found = (backend.subtree_fault(base) for base in remit.bases if is_dn(base))
+    return list(dict.fromkeys(f"base: {fault}" for fault in found if fault is not None))
 
 
 def _protected(settings: Settings, backend: Backend, *, count: bool) -> Iterator[Finding]:
@@ -159,7 +185,7 @@ def _backend(operator: Operator, *, write: bool) -> Iterator[Finding]:
                 faulty = faulty or finding.state is State.FAULT
                 yield finding
             yield from _retiring(operator.settings, backend)
-            yield from _remits(operator.settings, backend)
+            yield from _remits(operator.settings, backend, places=not faulty)
             yield from _protected(operator.settings, backend, count=not faulty)
             if faulty:
                 return

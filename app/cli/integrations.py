@@ -50,10 +50,10 @@ def create(
     bearer: bool,
     expires_days: int | None,
     as_json: bool,
-    **limits: str | None,
+    **limits: Any,
 ) -> None:
     """Create an integration. Its secret is shown now and never again."""
-    remit = changed(Remit(), limits)
+    remit = changed(operator, Remit(), limits)
     with operator.control() as control:
         created = control.create_integration(name, Access(access), Dialect(dialect), remit)
         secret = control.add_secret(created.id, _lifetime(CredentialKind.SECRET, expires_days))
@@ -185,12 +185,12 @@ def set_access(operator: Operator, name: str, access: str, as_json: bool) -> Non
 @remit_options
 @json_option
 @pass_operator
-def set_limits(operator: Operator, /, name: str, as_json: bool, **limits: str | None) -> None:
+def set_limits(operator: Operator, /, name: str, as_json: bool, **limits: Any) -> None:
     """Change what an integration has to do with. What is not named stays, an empty text takes a limit away. It holds
     for the next request, also with tokens issued before."""
     with operator.control() as control:
         before = control.find_integration(name)
-        found = control.set_remit(before.id, changed(before.remit, limits))
+        found = control.set_remit(before.id, changed(operator, before.remit, limits))
     if as_json:
         show_json(_described(found))
         return

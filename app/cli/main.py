@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from app.cli.adoption import adoption
-from app.cli.audit import audit
-from app.cli.brakes import brakes
-from app.cli.check import check
-from app.cli.demo import demo
-from app.cli.integrations import integration
-from app.cli.keys import keys
 from app.cli.operator import Operator, reason
-from app.cli.resources import groups, users
-from app.cli.retired import retired
-from app.cli.serve import serve
-from app.cli.stores import db
 from app.control import ControlError
 from backends.errors import StoreError
 from config.errors import ConfigError
+
+_MODULES = {
+    "serve": "serve",
+    "integration": "integrations",
+    "adoption": "adoption",
+    "brakes": "brakes",
+    "retired": "retired",
+    "keys": "keys",
+    "users": "resources",
+    "groups": "resources",
+    "audit": "audit",
+    "undo": "undo",
+    "rehearsal": "rehearsal",
+    "db": "stores",
+    "check": "check",
+    "demo": "demo",
+}
+"""The module that has each command, as an attribute of the same name. Loading all of them takes longer than most need
+to run."""
 
 
 class Commands(click.Group):
     """Turns the faults that an operator can mend into a message. Status 2: configuration or usage, 1: the
     rest.
     """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _MODULES.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(f"app.cli.{module}"), cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -52,10 +71,6 @@ def main(ctx: click.Context, config: Path | None) -> None:
     Start with `landfall serve`.
     """
     ctx.obj = Operator(config)
-
-
-for command in (serve, integration, adoption, brakes, retired, keys, users, groups, audit, db, check, demo):
-    main.add_command(command)
 
 
 def _fail(message: str, status: int) -> None:

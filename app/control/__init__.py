@@ -34,6 +34,8 @@ from app.control.models import (
     Remit,
     SigningKey,
 )
+from app.control.rehearsal import Rehearsal
+from app.control.rehearsal_models import Copy, Fate, Key, Origin, Who
 from app.control.store import ControlStore
 from app.control.upgrade import upgrade, upgrade_if_new
 
@@ -49,26 +51,32 @@ __all__ = [
     "ControlError",
     "ControlStore",
     "ControlUnavailable",
+    "Copy",
     "Credential",
     "CredentialKind",
     "Dialect",
     "Entry",
+    "Fate",
     "Held",
     "Integration",
     "InvalidName",
     "IssuedCredential",
+    "Key",
     "Link",
     "Links",
     "Managed",
     "NameTaken",
     "NewKey",
     "Only",
+    "Origin",
     "Outside",
+    "Rehearsal",
     "Remit",
     "SigningKey",
     "UnknownCredential",
     "UnknownIntegration",
     "Wanted",
+    "Who",
     "upgrade",
     "upgrade_if_new",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,6 +91,20 @@ class AuditTrail:
             if len(page) < _PAGE:
                 return
             last = page[-1].seq
+
+    def history(self, kind: str, ids: Iterable[str]) -> Iterator[AuditRecord]:
+        """All records of these resources; of each in the order in which they came in, a page in memory at a time."""
+        known = sorted({id[:RESOURCE_LENGTH] for id in ids})
+        for start in range(0, len(known), _ROWS):
+            last, some = 0, audit.c.resource_id.in_(known[start : start + _ROWS])
+            while True:
+                with self._database.read() as connection:
+                    where = (audit.c.kind == kind) & some & (audit.c.seq > last)
+                    page = list(_read(connection, where, count=_PAGE))
+                yield from page
+                if len(page) < _PAGE:
+                    break
+                last = page[-1].seq
 
     def with_version(self, kind: str, resource_id: str, version: str) -> AuditRecord | None:
         """The last record by which a resource came to have that version."""

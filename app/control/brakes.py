@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
-from app.control.models import Brake
+from app.control.models import Brake, Spent
 from app.control.tables import brakes, spent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,13 +24,13 @@ class Brakes:
         self._database = database
         self._clock = clock
 
-    def spend(self, integration_id: str, effect: str, count: int, *, limit: int, minutes: int) -> bool:
+    def spend(self, integration_id: str, effect: str, count: int, *, limit: int, minutes: int) -> Spent:
         """Whether the integration may have `count` more of the effect: not when it has then had more than `limit` in
         the last `minutes`. The brake is applied then, and stays until it is released."""
         minute = int(self._clock() // 60)
         with self._database.record() as connection:
-            if connection.execute(select(brakes.c.effect).where(_of(brakes, integration_id, effect))).first():
-                return False
+            if _is_applied(connection, integration_id, effect):
+                return Spent.APPLIED
             _count(connection, integration_id, effect, minute, count)
             oldest = minute - minutes
             connection.execute(delete(spent).where(_of(spent, integration_id, effect) & (spent.c.minute <= oldest)))
@@ -38,7 +38,9 @@ class Brakes:
                 select(func.sum(spent.c.count)).where(_of(spent, integration_id, effect))
             ).scalar_one()
             if total <= limit:
-                return True
+                return Spent.ALLOWED
+            # Another process may have applied it until this one's count was its turn.
+            before = _is_applied(connection, integration_id, effect)
             row = {
                 "integration_id": integration_id,
                 "effect": effect,
@@ -46,7 +48,18 @@ class Brakes:
                 "limit_at": limit,
             }
             connection.execute(_insert(connection.dialect.name, brakes, row, {"applied_at": brakes.c.applied_at}))
-        return False
+        return Spent.APPLIED if before else Spent.APPLIES
+
+    def spent(self, minutes: int) -> dict[tuple[str, str], int]:
+        """How much of each effect each integration has had in the last `minutes`, by integration and effect."""
+        oldest = int(self._clock() // 60) - minutes
+        statement = (
+            select(spent.c.integration_id, spent.c.effect, func.sum(spent.c.count))
+            .where(spent.c.minute > oldest)
+            .group_by(spent.c.integration_id, spent.c.effect)
+        )
+        with self._database.read() as connection:
+            return {(who, effect): int(count) for who, effect, count in connection.execute(statement)}
 
     def applied(self) -> list[Brake]:
         """The brakes that are applied, the oldest first."""
@@ -66,6 +79,11 @@ class Brakes:
 def _of(table: Any, integration_id: str, effect: str | None) -> ColumnElement[bool]:
     mine: ColumnElement[bool] = table.c.integration_id == integration_id
     return mine if effect is None else mine & (table.c.effect == effect)
+
+
+def _is_applied(connection: Connection, integration_id: str, effect: str) -> bool:
+    statement = select(brakes.c.effect).where(_of(brakes, integration_id, effect))
+    return connection.execute(statement).first() is not None
 
 
 def _count(connection: Connection, integration_id: str, effect: str, minute: int, count: int) -> None:

@@ -46,6 +46,7 @@ def _to_remit(text: str) -> Remit:
         groups=found.get("groups"),
         attributes=tuple(found.get("attributes", ())),
         outside=Outside(found.get("outside", Outside.REFUSE)),
+        bases=tuple(found.get("bases", ())),
     )
 
 

@@ -11,6 +11,8 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
 from app.control.models import Candidate
+from app.control.rehearsal import Rehearsal
+from app.control.rehearsal_models import Origin
 from app.control.tables import candidates, managed
 
 _IDS = 500
@@ -89,6 +91,33 @@ class Managed:
 
     def _now(self) -> int:
         return int(self._clock())
+
+
+class RehearsedManaged(Managed):
+    """The same, while nothing but a rehearsal is written: what is claimed is managed there only, as is what the
+    rehearsal has created. Who asks for an approval still asks the operator."""
+
+    def __init__(self, database: Database, clock: Callable[[], float], rehearsal: Rehearsal) -> None:
+        super().__init__(database, clock)
+        self._rehearsal = rehearsal
+
+    def among(self, kind: str, ids: Sequence[str]) -> frozenset[str]:
+        found = super().among(kind, ids)
+        rest = [id for id in ids if id not in found]
+        new = (id for id, copy in self._rehearsal.find(kind, rest).items() if copy.origin is Origin.NEW)
+        return found.union(self._rehearsal.claimed(kind, rest), new)
+
+    def claim(self, kind: str, ids: Iterable[str], integration_id: str) -> None:
+        wanted = list(ids)
+        known = self.among(kind, wanted)
+        with self._rehearsal.writing() as writing:
+            for id in wanted:
+                if id not in known:
+                    writing.claim(kind, id, integration_id)
+
+    def release(self, kind: str, id: str) -> None:
+        with self._rehearsal.writing() as writing:
+            writing.release(kind, id)
 
 
 def claim_created(connection: Connection, resources: Sequence[tuple[str, str, str]], at: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 
 class Access(StrEnum):
@@ -43,7 +43,8 @@ class Remit:
 
     `only` is the one kind, None for both. `users` and `groups` are SCIM filters on those that it sees and writes, None
     for all. `attributes` are the paths of those that it may write, empty for all, and `outside` says what becomes of
-    others.
+    others. `bases` are the DNs (RFC 4514) of the subtrees of a directory in which those are that it sees and writes,
+    empty for all of it.
     """
 
     only: Only | None = None
@@ -51,6 +52,7 @@ class Remit:
     groups: str | None = None
     attributes: tuple[str, ...] = ()
     outside: Outside = Outside.REFUSE
+    bases: tuple[str, ...] = ()
 
 
 class CredentialKind(StrEnum):
@@ -151,6 +153,16 @@ class Candidate:
     integration_id: str
     asked: datetime
     approved: bool
+
+
+class Spent(Enum):
+    """What became of an attempt to do more of what a brake limits."""
+
+    ALLOWED = auto()
+    APPLIES = auto()
+    """It was too much: the brake is applied by it."""
+    APPLIED = auto()
+    """The brake was applied before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from app.control.brakes import Brakes
 from app.control.database import Database
 from app.control.errors import NameTaken, UnknownIntegration
 from app.control.links import Links
-from app.control.managed import Managed
+from app.control.managed import Managed, RehearsedManaged
 from app.control.models import (
     Access,
     BearerGrant,
@@ -28,6 +28,7 @@ from app.control.models import (
     Remit,
     SigningKey,
 )
+from app.control.rehearsal import Rehearsal
 from app.control.turns import Turns
 from app.control.upgrade import require_current
 from app.control.values import is_bearer, is_id
@@ -36,8 +37,8 @@ from config.sql_url import sqlite_file
 
 class ControlStore:
     """Integrations, their credentials, signing keys, revoked tokens and, as `links`, externalIds in one SQL database.
-    `managed` says which resources belong to the identity provider, `brakes` who has done too much of late, and `audit`
-    is the record of every write.
+    `managed` says which resources belong to the identity provider, `brakes` who has done too much of late, `audit` is
+    the record of every write, and `rehearsal` what has only been rehearsed.
 
     Safe for use by several threads and processes at once; a process that forks opens it afterwards. Each
     method is one transaction: when it raises, nothing has changed. Every method may raise ControlUnavailable;
@@ -53,7 +54,10 @@ class ControlStore:
         self.audit = AuditTrail(self._database)
         self.managed = Managed(self._database, clock)
         self.brakes = Brakes(self._database, clock)
-        self.links = Links(self._database, clock, Turns(Path(f"{file}.turns")) if file is not None else None)
+        turns = Turns(Path(f"{file}.turns")) if file is not None else None
+        self.links = Links(self._database, clock, turns)
+        self.rehearsal = Rehearsal(self._database, clock, turns)
+        self.rehearsed_managed = RehearsedManaged(self._database, clock, self.rehearsal)
 
     def close(self) -> None:
         """Give back every connection. The store opens itself again when it is used again."""

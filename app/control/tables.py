@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, MetaData, SmallInteger, String, Table, Text
 from sqlalchemy.dialects import mysql
 
 # Exact comparison of every column on MariaDB, whatever the collation of the database is.
@@ -188,4 +188,61 @@ brakes = Table(
     Column("applied_at", BigInteger, nullable=False),
     Column("limit_at", BigInteger, nullable=False),
     **_EXACT,
+)
+
+# One row: its lock orders those who write to the rehearsal, and its number grows with each change of a resource there.
+rehearsal = Table(
+    "rehearsal",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("serial", BigInteger, nullable=False),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# Resources that the rehearsal has changed, each as it then is; `place` orders them by when they came in. The hashes are
+# those of the unique name and of the externalId, in comparison form. All values are JSON in `content`.
+rehearsed = Table(
+    "rehearsed",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("place", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("origin", String(8), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("basis", String(255)),
+    Column("created", BigInteger, nullable=False),
+    Column("modified", BigInteger, nullable=False),
+    Column("name_hash", String(64)),
+    Column("external_hash", String(64)),
+    Column("content", Text().with_variant(mysql.LONGTEXT, "mysql", "mariadb"), nullable=False),
+    Column("integration_id", String(36), nullable=False),
+    Column("actor", String(100), nullable=False),
+    Index("ix_rehearsed_place", "kind", "place"),
+    Index("ix_rehearsed_name_hash", "kind", "name_hash"),
+    Index("ix_rehearsed_external_hash", "kind", "external_hash"),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# What is added to relations of those resources and what is removed; for a slot that refers to another resource, whom.
+rehearsed_relations = Table(
+    "rehearsed_relations",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("relation", String(128), primary_key=True),
+    Column("far_id", String(255), primary_key=True),
+    Column("added", Boolean, nullable=False),
+    Index("ix_rehearsed_relations_far_id", "relation", "far_id"),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
+)
+
+# Resources of the store that would be managed.
+rehearsed_claims = Table(
+    "rehearsed_claims",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("resource_id", String(255), primary_key=True),
+    Column("integration_id", String(36), nullable=False),
+    **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
 )

@@ -107,14 +107,24 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """A place in a directory: the subtrees that have these DNs (RFC 4514) at their top, or with `outside` everything
+    else."""
+
+    bases: tuple[str, ...]
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A search of one kind: the slots wanted in each item, the bound filter (None: all), the order (None: an order
-    that is stable while nothing changes) and the window."""
+    that is stable while nothing changes), the window and where in a directory (None: anywhere)."""
 
     want: frozenset[Slot]
     filter: Bound | None = None
     sort: Sort | None = None
     window: Window = field(default_factory=Window)
+    within: Within | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.scim.query import (
     Version,
     Window,
 )
-from backends.base import FIRST_PAGE, Backend, Finding
+from backends.base import FIRST_PAGE, Backend, Finding, Trial
 
 
 class Around(Backend):
@@ -41,6 +41,10 @@ class Around(Backend):
 
     def together(self) -> AbstractContextManager[object]:
         return self._inner.together()
+
+    def trial(self) -> AbstractContextManager[Trial]:
+        # Of the store itself alone: a trial would go round what this one adds to it.
+        raise NotImplementedError
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         return self._inner.get(kind, id, want)
@@ -65,6 +69,12 @@ class Around(Backend):
 
     def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
         return self._inner.may_land_within(kind, values, bases)
+
+    def lands_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        return self._inner.lands_within(kind, values, bases)
+
+    def subtree_fault(self, base: str) -> str | None:
+        return self._inner.subtree_fault(base)
 
     def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         self._inner.retire(kind, id, expect=expect)

@@ -11,6 +11,7 @@ import structlog
 
 from app.control.brakes import Brakes as Spending
 from app.control.managed import Managed
+from app.control.models import Spent
 from app.scim.query import Change, Delta, ResourceId, Slot, Value
 from app.services.journal import Actor
 from backends.base import Backend
@@ -29,9 +30,11 @@ _log = structlog.get_logger("landfall.brakes")
 
 
 class Braked(Exception):
-    """The integration has done too much of this of late. `detail` is for clients, `retry_after` is in seconds."""
+    """The integration has done too much of this of late. `detail` is for clients, `retry_after` is in seconds;
+    `applies` says that it is this request by which the brake comes to be applied."""
 
-    def __init__(self, effect: str) -> None:
+    def __init__(self, effect: str, integration: str, *, applies: bool) -> None:
+        self.effect, self.integration, self.applies = effect, integration, applies
         words = effect.replace("_", " ")
         self.detail = f"a brake on {words} is applied: an operator has to release it (landfall brakes release)"
         self.retry_after = _RETRY_SECONDS
@@ -73,6 +76,12 @@ class Brakes:
         """Return when the integration may delete a resource. Raises Braked."""
         self._spend(actor, DELETIONS, 1)
 
+    def limits(self) -> dict[str, int]:
+        """How much of each effect an integration may have in the window at present; without those that have no
+        limit."""
+        found = {effect: self._limit(effect) for effect in (DEACTIVATIONS, DELETIONS, MEMBER_REMOVALS)}
+        return {effect: limit for effect, limit in found.items() if limit is not None}
+
     def _removed(self, kind: str, id: ResourceId, relation: str, delta: Delta, limit: int) -> int:
         """How many go; of more than the limit there are no more counted."""
         if not delta.clear:
@@ -93,9 +102,10 @@ class Brakes:
         if left >= count:
             return
         more = max(count - left, limit // _PARTS)
-        if not self._spending.spend(actor.integration_id, effect, more, limit=limit, minutes=minutes):
+        spent = self._spending.spend(actor.integration_id, effect, more, limit=limit, minutes=minutes)
+        if spent is not Spent.ALLOWED:
             _log.error("brake applied", integration=actor.name, effect=effect, limit=limit, minutes=minutes)
-            raise Braked(effect)
+            raise Braked(effect, actor.name, applies=spent is Spent.APPLIES)
         with self._lock:
             self._reserved[key] = (now, self._reserved[key][1] + left + more - count)
 

@@ -65,7 +65,7 @@ class Fenced(Around):
 
     def create(self, kind: str, draft: Draft) -> Resource:
         rule = self._inside.get(kind)
-        if rule is not None and not rule.holds(kind, "", draft.values):
+        if rule is not None and not self._comes_inside(rule, kind, "", draft.values):
             raise self.leaving(kind)
         # What can't be seen can't be referred to.
         self._meant(kind, None, Change(relations={name: Delta(ids) for name, ids in draft.relations.items()}))
@@ -86,12 +86,13 @@ class Fenced(Around):
     def retired(
         self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
     ) -> Page:
-        """Those that are inside. Every retired resource with one of the names is read."""
+        """Those that are inside: where a rule has `bases`, those that would come back there. Every retired resource
+        with one of the names is read."""
         rule = self._inside.get(kind)
         if rule is None:
             return self._inner.retired(kind, want, names, window)
-        everyone = self._all_retired(kind, want | rule.slots, names)
-        found = [one for one in everyone if rule.holds(kind, one.id, one.values)]
+        everyone = self._all_retired(kind, want | self._asked_of_retired(rule, kind), names)
+        found = [one for one in everyone if self._comes_inside(rule, kind, one.id, one.values)]
         start = max(window.start, 1) - 1
         shown = found[start : start + max(window.count, 0)]
         wanted = (replace(r, values={s: v for s, v in r.values.items() if s in want}) for r in shown)
@@ -101,12 +102,13 @@ class Fenced(Around):
         """As `Backend.restore`; where the kind has a rule, the retired resources are read until it is found."""
         rule = self._inside.get(kind)
         if rule is not None:
-            before = next((one for one in self._all_retired(kind, rule.slots, None) if one.id == id), None)
+            wanted = self._asked_of_retired(rule, kind)
+            before = next((one for one in self._all_retired(kind, wanted, None) if one.id == id), None)
             if before is None:
                 raise NotFound(kind)
-            if not rule.holds(kind, id, before.values):
+            if not self._comes_inside(rule, kind, id, before.values):
                 raise self.outside(kind)
-            if not rule.holds(kind, id, {**before.values, **change.values}):
+            if not self._comes_inside(rule, kind, id, {**before.values, **change.values}):
                 raise self.leaving(kind)
         return self._inner.restore(kind, id, self._meant(kind, None, change))
 
@@ -123,10 +125,23 @@ class Fenced(Around):
         if rule.bound == Constant(False):
             raise self.outside(kind)
         before = self._inner.get(kind, id, rule.slots)
-        if not rule.holds(kind, before.id, before.values):
+        elsewhere = rule.bases and not self._inner.within(kind, [before.id], rule.bases)
+        if elsewhere or not rule.holds(kind, before.id, before.values):
             raise self.outside(kind)
+        # A change of values takes an entry to no other place.
         if not rule.slots.isdisjoint(values) and not rule.holds(kind, before.id, {**before.values, **values}):
             raise self.leaving(kind)
+
+    def _comes_inside(self, rule: Rule, kind: str, id: ResourceId, values: Mapping[Slot, Value | None]) -> bool:
+        """Whether a resource that is created or restored with these values is inside then."""
+        if not rule.holds(kind, id, values):
+            return False
+        assigned = {slot: value for slot, value in values.items() if value is not None}
+        return not rule.bases or self._inner.lands_within(kind, assigned, rule.bases)
+
+    def _asked_of_retired(self, rule: Rule, kind: str) -> frozenset[Slot]:
+        """What of a retired resource decides whether it is inside; any value may decide on its place."""
+        return self.registry.type(kind).readable if rule.bases else rule.slots
 
     def _all_retired(self, kind: str, want: frozenset[Slot], names: Sequence[str] | None) -> Iterator[Resource]:
         start, total = 1, 1

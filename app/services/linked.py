@@ -28,7 +28,7 @@ from app.scim.query import (
 )
 from app.scim.registry import EXTERNAL_ID, ID, META_LAST_MODIFIED, Registry, ResourceType
 from app.services.linked_filters import Rewriting, any_of, combined, parts
-from backends.base import FIRST_PAGE, Backend, Capability, Finding
+from backends.base import FIRST_PAGE, Backend, Capability, Finding, Trial
 from backends.errors import NotFound, RejectedValue, StoreError, TooManyCandidates, VersionMismatch
 
 _SLOT: Slot = EXTERNAL_ID.path
@@ -85,6 +85,10 @@ class Linked(Backend):
 
     def together(self) -> AbstractContextManager[object]:
         return self._inner.together()
+
+    def trial(self) -> AbstractContextManager[Trial]:
+        # Of the store itself alone: the control store would be written to.
+        raise NotImplementedError
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         if kind not in self._kinds:
@@ -195,6 +199,12 @@ class Linked(Backend):
 
     def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
         return self._inner.may_land_within(kind, values, bases)
+
+    def lands_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        return self._inner.lands_within(kind, values, bases)
+
+    def subtree_fault(self, base: str) -> str | None:
+        return self._inner.subtree_fault(base)
 
     @property
     def _retires(self) -> bool:

@@ -28,9 +28,10 @@ from app.scim.query import (
 from app.scim.registry import Registry, ResourceType
 from app.services.around import Around
 from app.services.fence import Fenced
-from app.services.rules import NONE, InvalidRule, Rule, bind_rule
-from backends.base import FIRST_PAGE, Backend
+from app.services.rules import ALL, NONE, InvalidRule, Rule, bind_rule
+from backends.base import FIRST_PAGE, Backend, Capability
 from backends.errors import NotFound
+from config.ldap_text import is_dn
 
 EVERYTHING = Remit()
 _REMITS = 256
@@ -68,13 +69,15 @@ def leave() -> None:
 
 
 def check_remit(remit: Remit, registry: Registry) -> list[str]:
-    """What can't be used of a remit with these resource types, in words for an operator; nothing when all can."""
+    """What can't be used of a remit with these resource types, in words for an operator; nothing when all can. Of its
+    subtrees the store knows more, by `Backend.subtree_fault`."""
     faults = []
     for kind, text in _filters(remit):
         try:
             bind_rule(text, registry.type(kind))
         except InvalidRule as error:
             faults.append(f"filter of {kind.lower()}s: {error.detail}")
+    faults += [f"'{base}' is not a DN" for base in remit.bases if not is_dn(base)]
     known = {name for type in registry.types for name in remit.attributes if _parts(type, name)}
     faults += [f"'{name}' is not an attribute that can be written" for name in remit.attributes if name not in known]
     return faults
@@ -115,7 +118,7 @@ class Remitted(Around):
     """The store `inner`; a request of an integration with a remit sees and writes only what is in it.
 
     Where an integration has none this costs nothing. A remit whose filter can't be used with this store has nothing of
-    that kind in it.
+    that kind in it, and one with subtrees nothing at all in a store that is no directory.
     """
 
     def __init__(self, inner: Backend) -> None:
@@ -158,6 +161,9 @@ class Remitted(Around):
         return self._inner if seen == EVERYTHING else self._fenced(seen)
 
     def _make(self, remit: Remit) -> Backend:
+        if remit.bases and Capability.SUBTREES not in self.capabilities:
+            _log.error("an integration is limited to subtrees, and the store is no directory; nothing is let through")
+            return _Fence(self._inner, {type.name: NONE for type in self.registry.types})
         return _Fence(self._inner, {type.name: r for type in self.registry.types if (r := _rule(remit, type))})
 
 
@@ -190,8 +196,10 @@ def _rule(remit: Remit, resource_type: ResourceType) -> Rule | None:
     if remit.only is not None and resource_type.name != _KINDS[remit.only]:
         return NONE
     text = dict(_filters(remit)).get(resource_type.name)
+    if text is None:
+        return replace(ALL, bases=remit.bases) if remit.bases else None
     try:
-        return None if text is None else bind_rule(text, resource_type)
+        return replace(bind_rule(text, resource_type), bases=remit.bases)
     except InvalidRule as error:
         _log.error("a filter of an integration can't be used; nothing is let through", filter=text, why=error.detail)
         return NONE

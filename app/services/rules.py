@@ -44,24 +44,30 @@ class InvalidRule(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A filter on what a resource itself holds; `slots` are those that it asks about."""
+    """A filter on what a resource itself holds; `slots` are those that it asks about. With `bases` the resource must
+    also be in one of the subtrees of a directory that have these DNs at their top."""
 
     bound: Bound
     slots: frozenset[Slot] = frozenset()
+    bases: tuple[str, ...] = ()
 
     def holds(self, kind: str, id: ResourceId, values: Mapping[Slot, Value | None]) -> bool:
-        """Whether a resource with these values satisfies it; None is no value. `id` is empty before there is one."""
+        """Whether a resource with these values satisfies the filter, wherever it is; None is no value. `id` is empty
+        before there is one."""
         assigned = {slot: value for slot, value in values.items() if value is not None}
         return matches(self.bound, View(Resource(kind, id, _NEVER, Stamp("", _NEVER), assigned)))
 
     @property
     def negated(self) -> Rule:
-        """The rule that holds where this one does not."""
+        """The rule whose filter holds where that of this one does not, in any place."""
         return Rule(self.bound.item if isinstance(self.bound, Not) else Not(self.bound), self.slots)
 
 
 NONE = Rule(Constant(False))
 """Chooses nothing."""
+
+ALL = Rule(Constant(True))
+"""Chooses everything."""
 
 
 def bind_rule(text: str, resource_type: ResourceType) -> Rule:

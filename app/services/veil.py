@@ -8,7 +8,7 @@ from itertools import islice
 
 from app.scim.attributes import Attribute
 from app.scim.filter.nodes import And, Bound, Compare, Constant, Not, Op, Or, Present, Some
-from app.scim.query import Delta, Page, Query, Reference, Resource, ResourceId, Slot, Window
+from app.scim.query import Delta, Page, Query, Reference, Resource, ResourceId, Slot, Window, Within
 from app.scim.registry import ID, Lookup, Relation, ResourceType
 from app.services.rules import Rule, same_id
 from backends.base import Backend
@@ -44,7 +44,8 @@ class Veil:
         if rule is None:
             return self._trimmed(kind, [self._inner.get(kind, id, want | self._vias(kind, want))], want)[0]
         resource = self._inner.get(kind, id, want | rule.slots | self._vias(kind, want))
-        if not rule.holds(kind, resource.id, resource.values):
+        elsewhere = rule.bases and not self._inner.within(kind, [id], rule.bases)
+        if elsewhere or not rule.holds(kind, resource.id, resource.values):
             raise NotFound(kind)
         return self._trimmed(kind, [resource], want)[0]
 
@@ -57,6 +58,7 @@ class Veil:
             if rule.bound == Constant(False):
                 return Page(0, ())
             filter = rule.bound if filter is None else And((filter, rule.bound))
+            query = replace(query, within=_there(rule))
         want = query.want | self._vias(kind, query.want)
         page = self._inner.search(kind, replace(query, want=want, filter=filter))
         return replace(page, items=tuple(self._trimmed(kind, page.items, query.want)))
@@ -86,26 +88,42 @@ class Veil:
         kept: tuple[ResourceId, ...] = ()
         if delta.clear and id is not None:
             back = self._relation(relation.target, relation.inverse).attribute
-            kept = self._ids(relation.target, And((rule.negated.bound, refers_to(back, id))), _KEPT)
-            if len(kept) > _KEPT:
-                raise TooManyCandidates
+            kept = self._beyond(relation.target, refers_to(back, id), _KEPT)
         remove = tuple(far for far in delta.remove if far in seen)
         return Delta((*delta.add, *kept), remove, delta.clear)
 
     def _among(self, kind: str, ids: Iterable[ResourceId]) -> set[ResourceId]:
         """Those of the ids that are seen."""
         found: set[ResourceId] = set()
-        rest = iter(sorted(ids))
+        rest, rule = iter(sorted(ids)), self._seen[kind]
         while some := list(islice(rest, _IDS)):
             one_of = Or(tuple(same_id(ID, id) for id in some))
-            query = Query(_NOTHING, And((one_of, self._seen[kind].bound)), window=Window(1, len(some)))
+            window = Window(1, len(some))
+            query = Query(_NOTHING, And((one_of, rule.bound)), window=window, within=_there(rule))
             found.update(resource.id for resource in self._inner.search(kind, query).items)
         return found
 
-    def _ids(self, kind: str, filter: Bound, most: int) -> tuple[ResourceId, ...]:
-        """The ids that a filter finds; one more than `most` where there are more."""
-        page = self._inner.search(kind, Query(_NOTHING, filter, window=Window(1, most + 1)))
-        return tuple(resource.id for resource in page.items)
+    def _beyond(self, kind: str, filter: Bound | None, most: int) -> tuple[ResourceId, ...]:
+        """The ids that a filter finds of resources that are not seen. Raises TooManyCandidates for more than `most`."""
+        rule = self._seen[kind]
+        found = self._ids(kind, (filter, rule.negated.bound), most)
+        if rule.bases:
+            # Those that the rule's filter finds, and that are elsewhere.
+            found += self._ids(kind, (filter, rule.bound), most, Within(rule.bases, outside=True))
+        if len(found) > most:
+            raise TooManyCandidates
+        return found
+
+    def _ids(
+        self, kind: str, filters: Sequence[Bound | None], most: int, within: Within | None = None
+    ) -> tuple[ResourceId, ...]:
+        """The ids that all of the filters find; one more than `most` where there are more."""
+        items = tuple(filter for filter in filters if filter is not None)
+        if Constant(False) in items or Not(Constant(True)) in items:
+            return ()
+        filter = items[0] if len(items) == 1 else And(items)
+        query = Query(_NOTHING, filter, window=Window(1, most + 1), within=within)
+        return tuple(resource.id for resource in self._inner.search(kind, query).items)
 
     def _relation(self, kind: str, name: str) -> Relation:
         return self._inner.registry.type(kind).relations[name]
@@ -177,10 +195,11 @@ class Veil:
         rule = self._seen[kind]
         if rule.bound == Constant(False):
             return None
-        found = self._ids(kind, rule.negated.bound, _NAMED)
-        if len(found) > _NAMED:
-            raise TooManyCandidates
-        return found
+        return self._beyond(kind, None, _NAMED)
+
+
+def _there(rule: Rule) -> Within | None:
+    return Within(rule.bases) if rule.bases else None
 
 
 def refers_to(attribute: Attribute, id: ResourceId) -> Bound:

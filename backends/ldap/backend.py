@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock as ThreadLock
@@ -24,14 +24,24 @@ from app.scim.query import (
     Window,
 )
 from app.scim.registry import Registry
-from backends.base import FIRST_PAGE, Backend, Capability, Finding
+from backends.base import FIRST_PAGE, Backend, Capability, Finding, Trial
 from backends.errors import StoreError
 from backends.ldap import dn, subtrees
 from backends.ldap.bindings_check import check_against_subschema
 from backends.ldap.branch import Branch
 from backends.ldap.checking import examine, reach, unusable
-from backends.ldap.drivers.base import Connection, ConnectionLost, LdapError, Modification, Operation, Scope, Search
-from backends.ldap.entries import Content
+from backends.ldap.drivers.base import (
+    Access,
+    Address,
+    Connection,
+    ConnectionLost,
+    LdapError,
+    Modification,
+    Operation,
+    Scope,
+    Search,
+)
+from backends.ldap.entries import CONTENT, Content
 from backends.ldap.faults import translated
 from backends.ldap.filters import Compiler
 from backends.ldap.followers import Followers
@@ -47,11 +57,14 @@ from backends.ldap.searching import Searching
 from backends.ldap.served import served
 from backends.ldap.servers import SERVERS
 from backends.ldap.subschema import Subschema
+from backends.ldap.trying import Tape, Trying
 from backends.ldap.writing import Writer
 from config.directory import Bindings, Lock
 from config.errors import ConfigError
 
 USER, GROUP = "User", "Group"
+_TRIED_BY = 8
+"""Connections of a trial; one thread has several where it reads while it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,13 @@ class LdapBackend(Backend):
     time. Nothing is asked of the directory before the first call, so that it may be constructed before a fork.
     """
 
-    capabilities = Capability.SORT | Capability.ATOMIC_EXPECT | Capability.ATOMIC_UNIQUENESS | Capability.EMPTY_RELATION
+    capabilities = (
+        Capability.SORT
+        | Capability.ATOMIC_EXPECT
+        | Capability.ATOMIC_UNIQUENESS
+        | Capability.EMPTY_RELATION
+        | Capability.SUBTREES
+    )
 
     def __init__(
         self,
@@ -129,6 +148,32 @@ class LdapBackend(Backend):
 
     def together(self) -> AbstractContextManager[object]:
         return self.directory.pinned()
+
+    @contextmanager
+    def trial(self) -> Iterator[Trial]:
+        bindings = (self.bindings.users, self.bindings.groups)
+        versions = tuple({b.version.lower() for b in bindings if b.version != CONTENT})
+        tape, real = Tape(SERVERS[self.bindings.kind], versions, self._referring()), self.directory
+
+        def connect(address: Address, access: Access) -> Connection:
+            return Trying(real.connect(address, access), tape)
+
+        tried = LdapBackend(
+            Directory(real.addresses, real.access, connect, size=_TRIED_BY),
+            self.bindings,
+            self.registry,
+            candidates=self._candidates,
+            page_size=self._page_size,
+        )
+        with closing(tried):
+            yield Trial(tried, "ldif", tape.taken)
+
+    def _referring(self) -> tuple[tuple[str, str], ...]:
+        """The attributes that hold DNs, after the bases of the entries that have them."""
+        users, groups = self.bindings.users, self.bindings.groups
+        vias = {lookup.via for lookup in self.registry.type(USER).lookups.values()}
+        managers = [(users.base, users.singles[via].attribute) for via in vias if via in users.singles]
+        return (*managers, (groups.base, groups.member))
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         with self._step() as opened:
@@ -191,6 +236,14 @@ class LdapBackend(Backend):
     def may_land_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
         bindings = self.bindings.users if kind == USER else self.bindings.groups
         return subtrees.may_land_within(bindings, values, bases)
+
+    def lands_within(self, kind: str, values: Mapping[Slot, Value], bases: Sequence[str]) -> bool:
+        with self._step() as opened:
+            return subtrees.lands_within(opened.branches[kind], values, bases)
+
+    def subtree_fault(self, base: str) -> str | None:
+        with self._step() as opened:
+            return subtrees.fault([opened.branches[USER], opened.branches[GROUP]], base)
 
     @contextmanager
     def _step(self) -> Iterator[_Opened]:

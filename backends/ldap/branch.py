@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -23,6 +24,9 @@ from backends.ldap.subschema import Subschema
 from config.directory import Kind, KindBindings
 
 T = TypeVar("T")
+
+Tops = Sequence[str] | None
+"""The DNs at the tops of the subtrees that are searched, none of them in another; None for the whole branch."""
 
 AT_ONCE = 100
 """The most entries that one filter asks for by name."""
@@ -126,46 +130,70 @@ class Branch:
             raise
         return found[0] if found else None
 
-    def first(self, filter: str, attributes: Sequence[str], count: int) -> tuple[tuple[Entry, ...], bool]:
-        """The first entries of those that a filter finds, in the order of `all`, and whether there are more."""
-        found = self._ask(self._search(filter, attributes, page=count))
-        return found.entries, bool(found.cookie)
+    def first(
+        self, filter: str, attributes: Sequence[str], count: int, tops: Tops = None
+    ) -> tuple[tuple[Entry, ...], bool]:
+        """The first entries of those that a filter finds, in the order of `all`, and whether there may be more."""
+        entries: list[Entry] = []
+        places = self._places(tops)
+        for number, top in enumerate(places, 1):
+            found = self._if_there(top, partial(self._ask, self._search(filter, attributes, page=count, base=top)))
+            entries.extend(found.entries)
+            if found.cookie or len(entries) >= count:
+                return tuple(entries[:count]), bool(found.cookie) or number < len(places) or len(entries) > count
+        return tuple(entries), False
 
-    def count(self, filter: str) -> int:
+    def count(self, filter: str, tops: Tops = None) -> int:
         """The number of entries that a filter finds: told by the server where it can, else counted page by page."""
+        return sum(self._counted(filter, top) for top in self._places(tops))
+
+    def _counted(self, filter: str, top: str) -> int:
         if self._counts:
             try:
-                return self._told(filter)
+                return self._told(filter, top)
             except LdapError as error:
                 # Only so many of these are served at a time.
                 _log.info("the directory does not count: %s", error)
-        return sum(1 for _ in self.all(filter, NOTHING))
+        return sum(1 for _ in self.all(filter, NOTHING, tops=(top,)))
 
-    def _told(self, filter: str) -> int:
+    def _told(self, filter: str, top: str) -> int:
         sort = SortKey(self.server.id)
 
         def count(connection: Connection) -> int:
-            found = connection.search(self._search(filter, NOTHING, page=1, sort=sort))
+            found = connection.search(self._search(filter, NOTHING, page=1, sort=sort, base=top))
             if not found.cookie:
                 return len(found.entries)
             # The server keeps the sorted result until it is told that nobody wants the rest.
-            connection.resume(self._search(filter, NOTHING, cookie=found.cookie, sort=sort))
+            connection.resume(self._search(filter, NOTHING, cookie=found.cookie, sort=sort, base=top))
             return len(found.entries) + found.size
 
         return self.directory.run(count, idempotent=True)
 
-    def all(self, filter: str, attributes: Sequence[str], sort: SortKey | None = None) -> Iterator[Entry]:
+    def all(
+        self, filter: str, attributes: Sequence[str], sort: SortKey | None = None, tops: Tops = None
+    ) -> Iterator[Entry]:
         """Every entry that a filter finds, page by page, in an order that stays the same while nothing changes, or by
-        the server's rule for an attribute. A connection is held while they are read."""
+        the server's rule for an attribute (then at most one top is given). A connection is held while they are read."""
         with self.directory.session() as connection:
-            cookie = b""
-            while True:
-                search = self._search(filter, attributes, page=self._page_size, cookie=cookie, sort=sort)
-                found = connection.resume(search) if cookie else connection.search(search)
+            for top in self._places(tops):
+                search = self._search(filter, attributes, page=self._page_size, sort=sort, base=top)
+                found = self._if_there(top, partial(connection.search, search))
                 yield from found.entries
-                cookie = found.cookie
-                if not cookie:
-                    return
+                while found.cookie:
+                    found = connection.resume(replace(search, cookie=found.cookie))
+                    yield from found.entries
+
+    def _places(self, tops: Tops) -> Sequence[str]:
+        return (self.bindings.base,) if tops is None else tops
+
+    def _if_there(self, top: str, search: Callable[[], Found]) -> Found:
+        """What is found below an entry; nothing where that has gone, unless it is the base itself."""
+        try:
+            return search()
+        except LdapError as error:
+            if error.code == NO_SUCH_OBJECT and top != self.bindings.base:
+                return Found(())
+            raise
 
     def id_of(self, entry: Entry) -> ResourceId:
         """The id of an entry that was read with its id attribute."""
@@ -186,9 +214,10 @@ class Branch:
         cookie: bytes = b"",
         sort: SortKey | None = None,
         only: Only | None = None,
+        base: str | None = None,
     ) -> Search:
         return Search(
-            self.bindings.base,
+            base or self.bindings.base,
             Scope.SUBTREE,
             self.within(filter),
             tuple(dict.fromkeys(attributes)),

@@ -84,13 +84,13 @@ def none(filter: str) -> str:
         case "!":
             return filter[2:-1]
         case "|":
-            return all_of(none(item) for item in _items(filter))
+            return all_of(none(item) for item in items(filter))
         case "&":
-            return any_of(none(item) for item in _items(filter))
+            return any_of(none(item) for item in items(filter))
     return f"(!{filter})"
 
 
-def _items(filter: str) -> Iterator[str]:
+def items(filter: str) -> Iterator[str]:
     """The filters that a conjunction or a disjunction holds; brackets in values are escaped."""
     depth, start = 0, 2
     for at in range(2, len(filter) - 1):

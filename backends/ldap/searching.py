@@ -16,6 +16,7 @@ from backends.ldap.entries import Content
 from backends.ldap.filters import ALL, Candidates, Compiler, needs
 from backends.ldap.members import Members
 from backends.ldap.references import References
+from backends.ldap.subtrees import elsewhere, tops
 
 _STAMPS = frozenset((ID, META_CREATED, META_LAST_MODIFIED, META_VERSION))
 _FIRST = 1000
@@ -37,7 +38,7 @@ class Searching:
     def search(self, query: Query) -> Page:
         """Exactly the matches in the window, in order, and their total. Raises TooManyCandidates."""
         found = ALL if query.filter is None else self._compiler.compile(query.filter)
-        if found.nothing:
+        if found.nothing or self._tops(query) == []:
             return Page(0, ())
         skip, count = max(query.window.start, 1) - 1, max(query.window.count, 0)
         if query.sort is None and found.exact:
@@ -45,23 +46,23 @@ class Searching:
         try:
             return self._tested(query, found, skip, count)
         except TooManyCandidates:
-            key = self._key(query.sort) if found.exact and query.sort is not None else None
+            key = self._key(query) if found.exact else None
             if key is None:
                 raise
-            return self._window(query, self._branch.all(found.filter, (self._branch.server.id,), key), skip, count)
+            return self._window(query, self._all(query, found.filter, (self._branch.server.id,), key), skip, count)
 
     def _exact(self, query: Query, filter: str, skip: int, count: int) -> Page:
         """The window of what the directory finds, and the number of it: entries outside the window are only counted."""
+        names_only, tops = (self._branch.server.id,), self._tops(query)
+        if skip + count > _FIRST or (query.within is not None and query.within.outside):
+            return self._window(query, self._all(query, filter, names_only), skip, count)
         if not count:
-            return Page(self._branch.count(filter), ())
-        names_only = (self._branch.server.id,)
-        if skip + count > _FIRST:
-            return self._window(query, self._branch.all(filter, names_only), skip, count)
+            return Page(self._branch.count(filter, tops), ())
         # What is before the window is not read whole, unless that is less than another search.
         whole = skip <= count
         attributes = self._branch.entries.attributes_for(query.want) if whole else names_only
-        entries, more = self._branch.first(filter, attributes, skip + count)
-        total = self._branch.count(filter) if more else len(entries)
+        entries, more = self._branch.first(filter, attributes, skip + count, tops)
+        total = self._branch.count(filter, tops) if more else len(entries)
         if not whole:
             return Page(total, self._by_ids(query, [self._branch.id_of(entry) for entry in entries[skip:]]))
         contents = [self._branch.content(entry, query.want) for entry in entries[skip:]]
@@ -82,8 +83,32 @@ class Searching:
         contents = [self._branch.content(found[id], query.want) for id in ids if id in found]
         return tuple(self._resources(contents, query.want))
 
-    def _key(self, sort: Sort) -> SortKey | None:
-        """The key by which the directory itself sorts by a slot, by its own rules; None where it can't."""
+    def _all(
+        self, query: Query, filter: str, attributes: Sequence[str], sort: SortKey | None = None
+    ) -> Iterator[Entry]:
+        """Every entry that a filter finds where the query looks for it. Raises TooManyCandidates where it looks outside
+        of subtrees and more are found there than one search may test."""
+        entries = self._branch.all(filter, attributes, sort, self._tops(query))
+        if query.within is None or not query.within.outside:
+            yield from entries
+            return
+        for number, entry in enumerate(elsewhere(entries, query.within.bases)):
+            if number >= self._candidates:
+                raise TooManyCandidates
+            yield entry
+
+    def _tops(self, query: Query) -> list[str] | None:
+        """The subtrees that hold what the query looks for, None for everywhere."""
+        if query.within is None or query.within.outside:
+            return None
+        return tops(self._branch.bindings.base, query.within.bases)
+
+    def _key(self, query: Query) -> SortKey | None:
+        """The key by which the directory itself sorts, by its own rules; None where it can't, or nothing is to be
+        sorted."""
+        sort = query.sort
+        if sort is None or len(self._tops(query) or ()) > 1:
+            return None
         single = self._branch.bindings.singles.get(sort.attribute.path)
         if single is None or sort.within is not None or not self._branch.sorts:
             return None
@@ -94,7 +119,7 @@ class Searching:
         slots = asked.slots | _sort_slots(query.sort)
         everything = slots | query.want
         views: list[View] = []
-        for chunk in chunks(self._read(found.filter, everything), AT_ONCE * 5):
+        for chunk in chunks(self._read(query, found.filter, everything), AT_ONCE * 5):
             views.extend(
                 view
                 for view in self._views(chunk, everything, asked.relations)
@@ -105,9 +130,9 @@ class Searching:
         items = tuple(_projected(view.resource, query.want) for view in views[skip : skip + count])
         return Page(len(views), items)
 
-    def _read(self, filter: str, slots: frozenset[Slot]) -> Iterator[Content]:
+    def _read(self, query: Query, filter: str, slots: frozenset[Slot]) -> Iterator[Content]:
         attributes = self._branch.entries.attributes_for(slots)
-        for number, entry in enumerate(self._branch.all(filter, attributes)):
+        for number, entry in enumerate(self._all(query, filter, attributes)):
             if number >= self._candidates:
                 raise TooManyCandidates
             yield self._branch.content(entry, slots)

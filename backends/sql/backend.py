@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -23,7 +25,7 @@ from app.scim.query import (
     Window,
 )
 from app.scim.registry import Registry
-from backends.base import FIRST_PAGE, Backend, Capability
+from backends.base import FIRST_PAGE, Backend, Capability, Trial
 from backends.errors import NotFound, StoreError, Unavailable
 from backends.sql import rows, tables
 from backends.sql.database import Database
@@ -127,6 +129,13 @@ class SqlBackend(Backend):
 
     def close(self) -> None:
         self.engine.dispose()
+
+    @contextmanager
+    def trial(self) -> Iterator[Trial]:
+        with self._database.trying() as database:
+            tried = copy(self)
+            tried._database = database
+            yield Trial(tried, "sql", database.taken)
 
     def get(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource:
         if not possible(id):

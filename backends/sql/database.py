@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -20,6 +20,9 @@ from backends.sql import dialects
 from backends.sql.dialects import Dialect, Timeouts
 from backends.sql.faults import Faults, is_contention, is_lost_connection
 from backends.sql.prepared import Parameters, Prepare, Rows, Session
+
+if TYPE_CHECKING:
+    from backends.sql.trying import Trying
 
 T = TypeVar("T")
 
@@ -73,6 +76,15 @@ class Database:
                 raise self._faults.translate(error) from error
             time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
         raise Unavailable
+
+    @contextmanager
+    def trying(self) -> Iterator[Trying]:
+        """The database within a transaction that is rolled back at the end of the block."""
+        # Not at the top: what it gives is a database.
+        from backends.sql.trying import trying  # noqa: PLC0415
+
+        with self._turn(), trying(self, self._prepare, self._faults) as database:
+            yield database
 
     def migrate(self, work: Callable[[Connection], None]) -> None:
         """Do `work` in one transaction, where the database can."""

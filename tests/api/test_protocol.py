@@ -31,8 +31,8 @@ from tests.support.service import (
     SEARCH_REQUEST,
     USER,
     Client,
+    QuietHandler,
     Service,
-    _QuietHandler,
 )
 
 
@@ -68,7 +68,7 @@ def mounted(
     control = ControlStore(f"sqlite:///{home / 'control.db'}")
     token = control.add_bearer(control.create_integration("mounted", Access.FULL).id, None).value
     control.close()
-    server = make_server("127.0.0.1", 0, Response("not here", 404), threaded=True, request_handler=_QuietHandler)
+    server = make_server("127.0.0.1", 0, Response("not here", 404), threaded=True, request_handler=QuietHandler)
     base = f"http://127.0.0.1:{server.port}/a/b"
     with opened(store_name, registry, new_database) as backend:
         app = create_app(Settings(home=home, public_url=base, log=LogSettings(level="error")), backend, registry)

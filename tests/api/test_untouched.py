@@ -4,112 +4,31 @@ run."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import MetaData, select
 
-from app.scim.query import Draft
 from app.scim.registry import Registry
 from backends.base import Backend
-from backends.ldap.backend import LdapBackend
-from backends.ldap.drivers.base import Connection, Scope, Search
-from backends.sql.backend import SqlBackend
 from tests.support.service import ENTERPRISE, GROUP, USER, Client, running
+from tests.support.strangers import strangers
 
 pytestmark = pytest.mark.every_store
 
 WRITES = 150
 
 
-def in_database(backend: SqlBackend, names: list[str]) -> list[str]:
-    """Makes strangers, and gives what tells their rows from others."""
-    people = [
-        backend.create(
-            "User",
-            Draft({"userName": name, "displayName": "Stranger", "emails": [{"type": "home", "value": f"home-{name}"}]}),
-        ).id
-        for name in names
-    ]
-    group = backend.create("Group", Draft({"displayName": f"group {names[0]}"}, {"members": tuple(people)}))
-    return [*people, group.id]
-
-
-def rows(backend: SqlBackend, ids: list[str]) -> list[str]:
-    """Every row that names one of them."""
-    metadata = MetaData()
-    metadata.reflect(backend.engine)
-    with backend.engine.connect() as connection:
-        found = [
-            (table.name, *row) for table in metadata.sorted_tables for row in connection.execute(select(table)).all()
-        ]
-    return sorted(repr(row) for row in found if set(ids) & {value for value in row if isinstance(value, str)})
-
-
-def in_directory(backend: LdapBackend, names: list[str]) -> list[str]:
-    """Makes strangers as any other program does, and gives their DNs."""
-    people, groups = backend.bindings.users.base, backend.bindings.groups.base
-    ad = backend.bindings.kind == "active-directory"
-    rdn, classes = ("CN", (b"user",)) if ad else ("uid", (b"inetOrgPerson",))
-    entries: list[tuple[str, dict[str, tuple[bytes, ...]]]] = []
-    for name in names:
-        held: dict[str, tuple[bytes, ...]] = {
-            "objectClass": classes,
-            "sn": (b"Stranger",),
-            "displayName": (b"Stranger",),
-        }
-        if ad:
-            held |= {"sAMAccountName": (name[:20].encode(),), "userPrincipalName": (name.encode(),)}
-        else:
-            held |= {"cn": (b"Stranger",), "uid": (name.encode(),), "homePhone": (b"+47 1", b"+47 2")}
-        held |= {
-            "description": (b"of nobody's concern",),
-            "mail": (b"s@elsewhere.example",),
-        }
-        entries.append((f"{rdn}={name},{people}", held))
-    members = tuple(dn.encode() for dn, _ in entries)
-    group = {
-        "objectClass": (b"group",) if ad else (b"groupOfNames",),
-        "cn": (f"group {names[0]}".encode(),),
-        "member": members,
-    }
-    entries.append((f"cn=group {names[0]},{groups}", group))
-    for dn, attributes in entries:
-        backend.directory.run(lambda c, dn=dn, a=attributes: c.add(dn, a), idempotent=False)  # type: ignore[misc]
-    return [dn for dn, _ in entries]
-
-
-def attributes(backend: LdapBackend, dns: list[str]) -> list[dict[str, list[bytes]]]:
-    """All attributes of each, operational ones aside."""
-
-    def read(connection: Connection, dn: str) -> dict[str, list[bytes]]:
-        (entry,) = connection.search(Search(dn, Scope.BASE, "(objectClass=*)", ("*",))).entries
-        # Active Directory returns with "*" what it keeps itself too.
-        kept = {"whenchanged", "usnchanged", "memberof"}
-        return {name: sorted(values) for name, values in entry.attributes.items() if name not in kept}
-
-    return [backend.directory.run(partial(read, dn=dn), idempotent=True) for dn in dns]
-
-
 def test_strangers_stay_as_they_are(backend: Backend, registry: Registry, tmp_path: Path, name: str) -> None:
-    strangers = [f"s{number}-{name}" for number in range(4)]
-    look: Callable[[], Any]
-    if isinstance(backend, SqlBackend):
-        look = partial(rows, backend, in_database(backend, strangers))
-    else:
-        assert isinstance(backend, LdapBackend)
-        look = partial(attributes, backend, in_directory(backend, strangers))
+    names = [f"s{number}-{name}" for number in range(4)]
+    look = strangers(backend, names)
     before = look()
     assert before
     with running(backend, registry, tmp_path) as service:
         assert Provisioning(service.client(), name, random.Random(20261126)).run() > WRITES * 0.9
         assert look() == before
         # What the client names is another matter.
-        (id,) = service.client().found("/Users", f'userName eq "{strangers[0]}"')
+        (id,) = service.client().found("/Users", f'userName eq "{names[0]}"')
         changed = service.client().change(f"/Users/{id}", {"op": "replace", "path": "title", "value": "Known"})
         assert changed.status_code == 200
         assert look() != before

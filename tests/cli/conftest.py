@@ -27,11 +27,21 @@ class Landfall:
 
     def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """What became of a command."""
+        return self._run(arguments, environ)
+
+    def answering(self, answers: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What became of a command that asks and is answered."""
+        return self._run(arguments, {}, answers)
+
+    def _run(
+        self, arguments: tuple[str, ...], environ: Mapping[str, str], answers: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*COMMAND, *arguments],
             env={**self.environ, **environ},
             cwd=self.directory,
             capture_output=True,
+            input=answers,
             text=True,
             timeout=60,
             check=False,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.control import ControlStore
+from app.control.models import Spent
 from app.scim.query import Draft
 from app.scim.registry import load
 from backends.sql.backend import SqlBackend
@@ -80,7 +81,8 @@ def test_brakes(landfall: Landfall) -> None:
     assert "No brake is applied" in landfall.output("brakes", "show")
     made = landfall.json("integration", "create", "entra", "--access", "full")
     with control(landfall) as opened:
-        assert not opened.brakes.spend(made["client_id"], "member_removals", 9, limit=5, minutes=60)
+        spent = opened.brakes.spend(made["client_id"], "member_removals", 9, limit=5, minutes=60)
+    assert spent is Spent.APPLIES
     (brake,) = landfall.json("brakes", "show")
     assert (brake["integration"], brake["effect"], brake["limit"]) == ("entra", "member_removals", 5)
     assert "member removals" in landfall.output("brakes", "show")

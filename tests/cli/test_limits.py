@@ -10,6 +10,7 @@ LIMITS = {
     "only": None,
     "users": 'userType eq "Staff"',
     "groups": None,
+    "bases": [],
     "attributes": ["title", "name"],
     "outside": "keep",
 }
@@ -40,6 +41,8 @@ def test_limits_are_set_shown_and_taken_away(landfall: Landfall) -> None:
         (("--filter-users", 'groups.display eq "x"'), "depends on other resources"),
         (("--attributes", "title,titel"), "'titel' is not an attribute that can be written"),
         (("--only", "devices"), "'devices' is not one of"),
+        (("--base", "ou=berlin,dc=example,dc=org"), "--base can't be used: this store is no directory"),
+        (("--base", "berlin"), "'berlin' is not a DN"),
     ],
 )
 def test_limits_that_no_store_could_keep_are_refused(landfall: Landfall, option: tuple[str, str], said: str) -> None:

@@ -50,7 +50,7 @@ def test_the_example_names_every_key_and_its_remarks_are_valid_settings(tmp_path
     assert settings.control.url == Secret("postgresql+psycopg://landfall:change-me@db.example.org/landfall_control")
     named = set(re.findall(r"^(?:# )?(\w+) = ", text, flags=re.MULTILINE))
     sections = set(re.findall(r"^\[(\w+)\]", text, flags=re.MULTILINE))
-    assert sections | {"home", "bind", "public_url", "backend"} == set(Settings.__dataclass_fields__)
+    assert sections | {"home", "bind", "public_url", "backend", "mode"} == set(Settings.__dataclass_fields__)
     for section in sections:
         assert set(getattr(settings, section).__dataclass_fields__) <= named
 

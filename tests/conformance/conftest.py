@@ -32,14 +32,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     needed = Capability.NONE
     for mark in metafunc.definition.iter_markers("needs"):
         needed |= mark.args[0]
-    stores = [s for s in selected(variants=True) if needed in s.capabilities]
+    module = metafunc.module.__name__.rpartition(".")[2]
+    stores = [s for s in selected(variants=True) if needed in s.capabilities and module in (s.modules or (module,))]
     # One worker has a module's tests on one store, so that what they share is made once.
     groups = {s.name: pytest.mark.xdist_group(f"{metafunc.module.__name__}-{s.name}") for s in stores}
     if "leaf" in metafunc.fixturenames:
         pairs = [
             pytest.param(s, leaf, id=f"{s.name}-{leaf}", marks=groups[s.name])
             for s in stores
-            for leaf in leaves(s.registry)
+            for leaf in leaves(s.registry)[:: s.leaf_step]
         ]
         metafunc.parametrize(("store", "leaf"), pairs, indirect=["store"], scope="module")
     else:

@@ -226,6 +226,21 @@ def test_a_version_is_known_by_its_record(store: ControlStore, filled: list[Audi
     assert store.audit.with_version("User", "id2", "3") is None
 
 
+def test_the_history_of_some_resources(store: ControlStore) -> None:
+    """Of each the oldest first, whatever it was called, and nothing of another kind."""
+    ids = [f"id{n}" for n in range(150)]
+    entries = [entry(n, resource_id=ids[n % 150], name="ann") for n in range(1200)]
+    store.audit.append(
+        [*entries, entry(1200, kind="Group", resource_id=ids[0]), entry(1201, resource_id=None, name="id0")]
+    )
+    found = list(store.audit.history("User", iter([*ids, *ids, "nobody"])))
+    assert sorted(r.seq for r in found) == list(range(1, 1201))
+    for id in ids:
+        mine = [r.seq for r in found if r.resource_id == id]
+        assert (len(mine), mine) == (8, sorted(mine))
+    assert list(store.audit.history("User", [])) == []
+
+
 def test_records_change_no_decision(store: ControlStore, filled: list[AuditRecord]) -> None:
     before = store.generation()
     store.audit.append([entry(9)])

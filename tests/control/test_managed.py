@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.control import Access, ControlStore
+from app.control.models import Spent
 from tests.control.clock import Clock
 
 MINE, OTHER = "0" * 36, "1" * 36
@@ -58,38 +60,45 @@ def test_two_processes_claim_at_once(open_store: Callable[[], ControlStore]) -> 
 
 
 def test_a_brake_lets_so_many_through(store: ControlStore) -> None:
-    def spend(count: int, effect: str = "deletions", who: str = MINE) -> bool:
+    def spend(count: int, effect: str = "deletions", who: str = MINE) -> Spent:
         return store.brakes.spend(who, effect, count, limit=5, minutes=60)
 
-    assert [spend(2), spend(3), spend(1), spend(1)] == [True, True, False, False]
-    assert spend(5, "deactivations")
-    assert spend(5, who=OTHER)
+    found = [spend(2), spend(3), spend(1), spend(1)]
+    assert found == [Spent.ALLOWED, Spent.ALLOWED, Spent.APPLIES, Spent.APPLIED]
+    assert spend(5, "deactivations") is Spent.ALLOWED
+    assert spend(5, who=OTHER) is Spent.ALLOWED
+    assert store.brakes.spent(60) == {(MINE, "deletions"): 6, (MINE, "deactivations"): 5, (OTHER, "deletions"): 5}
     (brake,) = store.brakes.applied()
     assert (brake.integration_id, brake.effect, brake.limit) == (MINE, "deletions", 5)
     assert store.brakes.release(OTHER) == 0
     assert store.brakes.release(MINE, "deletions") == 1
     assert store.brakes.applied() == []
-    assert spend(5)
+    assert spend(5) is Spent.ALLOWED
 
 
 def test_a_window_moves_on(store: ControlStore, clock: Clock) -> None:
     """What was long ago counts no more, and a brake that is applied stays."""
-    assert store.brakes.spend(MINE, "deletions", 5, limit=5, minutes=10)
+
+    def spend(count: int) -> Spent:
+        return store.brakes.spend(MINE, "deletions", count, limit=5, minutes=10)
+
+    assert spend(5) is Spent.ALLOWED
     clock.forward(11 * 60)
-    assert store.brakes.spend(MINE, "deletions", 5, limit=5, minutes=10)
-    assert not store.brakes.spend(MINE, "deletions", 1, limit=5, minutes=10)
+    assert store.brakes.spent(10) == {}
+    assert [spend(5), spend(1)] == [Spent.ALLOWED, Spent.APPLIES]
     clock.forward(24 * 3600)
-    assert not store.brakes.spend(MINE, "deletions", 1, limit=5, minutes=10)
+    assert spend(1) is Spent.APPLIED
 
 
 def test_of_many_at_once_no_more_than_the_limit_come_through(open_store: Callable[[], ControlStore]) -> None:
     stores = [open_store() for _ in range(4)]
 
-    def spend(number: int) -> bool:
+    def spend(number: int) -> Spent:
         return stores[number % 4].brakes.spend(MINE, "deletions", 1, limit=25, minutes=10)
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(spend, range(60))) == 25
+        found = Counter(pool.map(spend, range(60)))
+    assert found == {Spent.ALLOWED: 25, Spent.APPLIES: 1, Spent.APPLIED: 34}
 
 
 def test_nothing_of_this_alters_a_decision(store: ControlStore) -> None:

@@ -16,7 +16,7 @@ def _user(backend: LdapBackend, name: str) -> ResourceId:
     return backend.create("User", Draft({"userName": name})).id
 
 
-def _names(backend: LdapBackend, kind: str, slot: str) -> list[object]:
+def _names(backend: LdapBackend, kind: str, slot: str) -> list[str]:
     return sorted(str(found.values[slot]) for found in backend.search(kind, Query(frozenset({slot}))).items)
 
 

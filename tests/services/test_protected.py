@@ -129,7 +129,7 @@ def test_nothing_of_the_contract_goes_round_a_fence() -> None:
     for around in (Around, Linked):
         assert methods <= vars(around).keys()
     of_resources = {name for name in methods if "kind" in signature(getattr(Backend, name)).parameters}
-    told_to_operators_only = {"within", "may_land_within", "purge"}
+    told_to_operators_only = {"within", "may_land_within", "lands_within", "purge"}
     for fence in (Fenced, Remitted):
         assert of_resources - told_to_operators_only <= vars(fence).keys()
 

@@ -145,6 +145,21 @@ def test_a_filter_that_the_store_can_not_use_lets_nothing_through() -> None:
     assert backend.search("User", Query(frozenset())).total == 0
 
 
+def test_a_store_without_subtrees_lets_nothing_through(backend: Remitted, inner: Backend) -> None:
+    ann = user(inner, "ann")
+    enter(Remit(bases=("ou=staff,dc=example,dc=org",), users=STAFF), writes=True)
+    for kind in ("User", "Group"):
+        assert backend.search(kind, Query(frozenset())).total == 0
+    for call in (
+        partial(backend.get, "User", ann, frozenset()),
+        partial(backend.update, "User", ann, Change({"title": "x"})),
+        partial(backend.create, "User", Draft({"userName": "eve", "userType": "Staff"})),
+    ):
+        with pytest.raises(OutsideRemit):
+            call()
+    assert check_remit(Remit(bases=("staff", "ou=staff")), load()) == ["'staff' is not a DN"]
+
+
 @pytest.mark.parametrize("name", ["titel", "groups", "id", "meta", "emails.value", "name.", ""])
 def test_what_can_not_be_written(name: str) -> None:
     assert check_remit(Remit(attributes=("title", name)), load()) == [

@@ -49,12 +49,12 @@ class _Entry:
 
 
 class ReferenceBackend(Backend):
-    """Everything in memory under one lock; every capability.
+    """Everything in memory under one lock; every capability but that of a directory.
 
     `touched` counts the resources and members that were looked at or written since the store was made.
     """
 
-    capabilities = ~Capability.NONE
+    capabilities = ~Capability.SUBTREES
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

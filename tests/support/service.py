@@ -27,7 +27,9 @@ ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 SCIM_JSON = "application/scim+json"
 
 
-class _QuietHandler(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
+    """Keeps connections open and logs nothing."""
+
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -99,6 +101,12 @@ class Client(httpx.Client):
         return {resource["id"] for resource in response.json().get("Resources", ())}
 
 
+def quiet(home: Path, port: int, **tables: Any) -> Settings:
+    """Settings of a service that logs nothing but errors and has no brakes, with these further parts."""
+    brakes = BrakesSettings(deactivations=0, deletions=0, member_removals=0)
+    return Settings(home=home, bind=f"127.0.0.1:{port}", log=LogSettings(level="error"), **{"brakes": brakes, **tables})
+
+
 @contextmanager
 def running(
     backend: Backend, registry: Registry, home: Path, limits: LimitsSettings | None = None, **tables: Any
@@ -107,14 +115,8 @@ def running(
     Brakes are off unless they are there."""
     control_url = f"sqlite:///{home / 'control.db'}"
     upgrade(control_url)
-    server = make_server("127.0.0.1", 0, lambda environ, start: [], threaded=True, request_handler=_QuietHandler)
-    settings = Settings(
-        home=home,
-        bind=f"127.0.0.1:{server.port}",
-        log=LogSettings(level="error"),
-        limits=limits or LimitsSettings(),
-        **{"brakes": BrakesSettings(deactivations=0, deletions=0, member_removals=0), **tables},
-    )
+    server = make_server("127.0.0.1", 0, lambda environ, start: [], threaded=True, request_handler=QuietHandler)
+    settings = quiet(home, server.port, limits=limits or LimitsSettings(), **tables)
     server.app = create_app(settings, backend, registry)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

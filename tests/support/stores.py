@@ -15,13 +15,18 @@ from app.control import ControlStore, upgrade
 from app.control.tables import links
 from app.scim.registry import EXTERNAL_ID, Registry
 from app.services.linked import Linked
+from app.services.rehearsal import Bounds
 from backends.base import Backend, Capability
+from tests.support import rehearsed
 from tests.support.directory_base import Directory
 from tests.support.probe import probed
 from tests.support.reference import ReferenceBackend
 from tests.support.sqlcost import measure
 
-ALL = ~Capability.NONE
+ALL = ~Capability.SUBTREES
+"""What is promised by a store that promises everything and is no directory."""
+
+_OF_DIRECTORY = ALL | Capability.SUBTREES
 DEFAULT_BACKENDS = "sqlite,postgresql,mariadb,openldap,389ds,samba"
 
 
@@ -42,7 +47,8 @@ class Store:
     """A kind of store. `open` gives a fresh and empty one, and closes it. `share` is the part that it is given of what
     takes long (examples of call sequences, members of the large group): a server gets less than a file.
     `filters` is the part of the generated filters that it is given. A store with `variant_of` is the one of that name
-    reached in another way."""
+    reached in another way. `modules` are those of the suite that it is given, all where there are none; of what filters
+    can ask about it is given every one, or every n-th by `leaf_step`."""
 
     name: str
     capabilities: Capability
@@ -51,6 +57,8 @@ class Store:
     share: float = 1.0
     filters: float = 1.0
     variant_of: str | None = None
+    modules: tuple[str, ...] = ()
+    leaf_step: int = 1
 
 
 STORES: dict[str, Store] = {}
@@ -160,8 +168,47 @@ def _open_ldap(request: pytest.FixtureRequest, kind: str, driver: str) -> Iterat
 
 for _kind in ("openldap", "389ds", "samba"):
     _open = partial(_open_ldap, kind=_kind, driver="ldap3")
-    register(Store(_kind, ALL, REGISTRY, _open, share=0.1, filters=1.0 if _kind == "openldap" else 0.3))
+    register(Store(_kind, _OF_DIRECTORY, REGISTRY, _open, share=0.1, filters=1.0 if _kind == "openldap" else 0.3))
 _open = partial(_open_ldap, kind="openldap", driver="python-ldap")
-register(Store("openldap-libldap", ALL, REGISTRY, _open, share=0.05, filters=0.1, variant_of="openldap"))
+register(Store("openldap-libldap", _OF_DIRECTORY, REGISTRY, _open, share=0.05, filters=0.1, variant_of="openldap"))
 register(Store("linked", ALL, REGISTRY, _open_linked, share=0.2, filters=0.1, variant_of="reference"))
 register(Store("reference", ALL, REGISTRY, _open_reference, share=0.2, filters=0.1))
+
+
+@contextmanager
+def _open_rehearsed(
+    request: pytest.FixtureRequest, inner: str, control: str, bounds: Bounds | None = None
+) -> Iterator[Opened]:
+    """A rehearsal around another store of the suite."""
+
+    @contextmanager
+    def beneath() -> Iterator[tuple[Backend, Callable[[], None]]]:
+        with STORES[inner].open(request) as opened:
+            yield opened.backend, opened.empty
+
+    with rehearsed.opened(request, control, beneath(), bounds) as (backend, empty, measure_calls):
+        yield Opened(backend, empty, measure_calls)
+
+
+def _register_rehearsed(
+    name: str, inner: str, control: str, share: float, bounds: Bounds | None = None, modules: tuple[str, ...] = ()
+) -> None:
+    beneath = STORES[inner]
+    opening = partial(_open_rehearsed, inner=inner, control=control, bounds=bounds)
+    register(Store(name, beneath.capabilities, beneath.registry, opening, share, share, inner, modules, leaf_step=5))
+
+
+_SOME = ("test_relations", "test_retire", "test_state_machine", "test_versions")
+_NARROW = Bounds(excepted=2, page=7)
+_register_rehearsed("rehearsed", "sqlite", "sqlite", 0.1)
+_register_rehearsed("rehearsed-postgresql", "postgresql", "postgresql", 0.05, modules=(*_SOME, "test_uniqueness"))
+_register_rehearsed("rehearsed-mariadb", "mariadb", "mariadb", 0.05, modules=("test_retire", "test_state_machine"))
+_register_rehearsed("rehearsed-openldap", "openldap", "sqlite", 0.05, modules=(*_SOME, "test_subtrees", "test_want"))
+_register_rehearsed(
+    "rehearsed-narrow",
+    "reference",
+    "sqlite",
+    0.1,
+    _NARROW,
+    ("test_generated_filters", "test_sort_and_windows", "test_state_machine"),
+)

@@ -161,7 +161,7 @@ class Recovery:
             except NotFound:
                 found = None
         if found is None:
-            return story.entry(_without_resource(story))
+            return story.entry(self._without_resource(story))
         claimed = self._trail.with_version(kind, found.id, found.stamp.version)
         outcome = self._outcome(story, found, claimed)
         if outcome == FOUND_UNCLEAR and id is not None:
@@ -169,6 +169,19 @@ class Recovery:
         done = outcome == FOUND_DONE
         version = found.stamp.version if done and claimed is None else None
         return story.entry(outcome, found.id if done else None, version)
+
+    def _without_resource(self, story: Story) -> str:
+        if story.fields["id"] is None or story.fields["operation"] == "restore":
+            return FOUND_NOT_DONE
+        if story.fields["operation"] in _GONE:
+            return FOUND_DONE
+        return FOUND_NOT_DONE if self._was_gone(story) else FOUND_UNCLEAR
+
+    def _was_gone(self, story: Story) -> bool:
+        """Whether the last that is known of the resource from before is that it was taken away."""
+        records = self._trail.records(Wanted(story.fields["kind"], story.fields["id"]))
+        earlier = [record.operation for record in records if not record.failed and record.at < story.at]
+        return bool(earlier) and earlier[-1] in _GONE
 
     def _created(self, resource_type: ResourceType, story: Story, wanted: frozenset[str]) -> Resource | None:
         """The resource that has the first name of the intent which can be searched for."""
@@ -193,7 +206,7 @@ class Recovery:
         if untouched and any(secrets):
             return FOUND_NOT_DONE
         if self._holds(story, found):
-            shows = not all(secrets) or story.fields["members"]
+            shows = not secrets or not all(secrets) or story.fields["members"]
             return FOUND_DONE if shows else FOUND_UNCLEAR
         return FOUND_NOT_DONE if untouched or _as_before(story, found) else FOUND_UNCLEAR
 
@@ -216,7 +229,7 @@ class Recovery:
         if _made_at_once(story, found, slots):
             return story.entry(FOUND_DONE)
         known = self._trail.with_version(found.kind, found.id, found.stamp.version) is not None
-        known = known or self._others_left(story)
+        known = known or self._others_left(story, found)
         refuted = known and bool(doubt.slots - slots or (not cleared and doubt.ids - ids))
         return story.entry(FOUND_NOT_DONE if refuted else FOUND_UNCLEAR)
 
@@ -237,9 +250,11 @@ class Recovery:
                 cleared |= delta["clear"]
         return slots, ids, cleared
 
-    def _others_left(self, story: Story) -> bool:
-        """Whether resources have gone since: by that what referred to them has another version, without a record."""
-        records = self._trail.records(Wanted(since=story.at))
+    def _others_left(self, story: Story, found: Resource) -> bool:
+        """Whether resources have gone since, or when it was last changed: by that what referred to them has another
+        version, without a record."""
+        since = min(story.at, microseconds(found.stamp.modified) - _SLACK)
+        records = self._trail.records(Wanted(since=since))
         return any(not record.failed and record.operation in _GONE for record in records)
 
     def _exists(self, kind: str, id: str) -> bool:
@@ -290,9 +305,3 @@ def _as_before(story: Story, found: Resource) -> bool:
     before, after = story.fields["before"], story.fields["after"]
     known = after.keys() == before.keys() and not story.fields["members"] and SET not in after.values()
     return bool(after) and known and all(found.values.get(slot) == value for slot, value in before.items())
-
-
-def _without_resource(story: Story) -> str:
-    if story.fields["id"] is None or story.fields["operation"] == "restore":
-        return FOUND_NOT_DONE
-    return FOUND_DONE if story.fields["operation"] in _GONE else FOUND_UNCLEAR

@@ -1,0 +1,117 @@
+"""A trial: changes are made in one transaction that is rolled back, and the statements are kept as text."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import ClauseElement
+
+from backends.sql.database import Database
+from backends.sql.faults import Faults
+from backends.sql.prepared import Outcome, Parameters, Prepare, Prepared, Rows, Session
+
+T = TypeVar("T")
+
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+_SAVEPOINT = "landfall_trial"
+
+
+class _Kept(Session):
+    """A session that keeps the text of each statement that writes, with its parameters as literals."""
+
+    def __init__(self, connection: PoolProxiedConnection, prepare: Prepare, literal: Callable[[str, Any], str]) -> None:
+        super().__init__(connection, prepare)
+        self.statements: list[str] = []
+        self._literal = literal
+
+    def _run(self, text: str, arguments: Any, returning: Prepared | None, *, many: bool = False) -> Outcome:
+        outcome = super()._run(text, arguments, returning, many=many)
+        if text.lstrip().upper().startswith(_WRITES):
+            self.statements += [f"{self._literal(text, one)};" for one in (arguments if many else [arguments])]
+        return outcome
+
+
+class Trying(Database):
+    """The database within one transaction, which nobody else sees. Used by one thread."""
+
+    def __init__(self, inner: Database, session: _Kept, faults: Faults) -> None:
+        self.engine = inner.engine
+        self.dialect = inner.dialect
+        self._session = session
+        self._reports = faults
+
+    def read(self, statement: ClauseElement, parameters: Parameters) -> Rows:
+        """Every row of one statement, with what was changed before."""
+        try:
+            return self._session.execute(statement, parameters).rows
+        except SQLAlchemyError as error:
+            raise self._reports.translate(error) from error
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """The result of `work`; nothing of it is left when anything is raised."""
+        before = len(self._session.statements)
+        self._session.command(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            result = work(self._session)
+        except BaseException as error:
+            del self._session.statements[before:]
+            self._session.command(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+            if isinstance(error, DBAPIError):
+                raise self._reports.translate(error) from error
+            raise
+        self._session.command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+        return result
+
+    def taken(self) -> list[str]:
+        """The statements since it was called last."""
+        statements, self._session.statements = self._session.statements, []
+        return statements
+
+
+@contextmanager
+def trying(inner: Database, prepare: Prepare, faults: Faults) -> Iterator[Trying]:
+    """A database in a transaction that is rolled back at the end of the block; no other one writes to SQLite
+    meanwhile."""
+    connection = inner.engine.raw_connection()
+    session = _Kept(connection, prepare, _literally(inner.engine.dialect.name, connection))
+    try:
+        session.command(inner.dialect.begin)
+        yield Trying(inner, session, faults)
+    except DBAPIError as error:
+        raise faults.translate(error) from error
+    finally:
+        try:
+            session.command("ROLLBACK")
+        except DBAPIError:
+            connection.invalidate()
+        connection.close()
+
+
+def _literally(name: str, connection: PoolProxiedConnection) -> Callable[[str, Any], str]:
+    """What gives a statement with its parameters in it, as the driver writes them."""
+    driver: Any = connection.driver_connection
+    if name == "postgresql":
+        # Not at the top: who has no PostgreSQL need not have its driver.
+        from psycopg import ClientCursor  # noqa: PLC0415
+
+        return lambda text, arguments: str(ClientCursor(driver).mogrify(text, arguments))
+    if name == "sqlite":
+        return _of_sqlite
+    return lambda text, arguments: str(driver.cursor().mogrify(text, arguments))
+
+
+def _of_sqlite(text: str, arguments: Any) -> str:
+    """SQLite itself writes each value; marks in the text of these statements are all of parameters."""
+    pieces = text.split("?")
+    quoting = sqlite3.connect(":memory:")
+    try:
+        values = [quoting.execute("SELECT quote(?)", (value,)).fetchone()[0] for value in arguments]
+    finally:
+        quoting.close()
+    rest = [f"{value}{piece}" for value, piece in zip(values, pieces[1:], strict=True)]
+    return "".join([pieces[0], *rest])
