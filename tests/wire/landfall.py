@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
+from tests.support.directories import Directory, Tree
 from tests.support.servers import free_port
 from tests.support.service import Client
 
@@ -202,3 +205,20 @@ def _target(descriptor: Path) -> Path | None:
         return descriptor.readlink()
     except FileNotFoundError:
         return None
+
+
+def directory_settings(server: Directory, tree: Tree, home: Path) -> dict[str, str]:
+    """The settings for a tree of a server, with the shipped bindings for its kind."""
+    text = (files("config.bindings") / f"{server.kind}.toml").read_text()
+    bases = iter((tree.people, tree.groups))
+    bindings = home.parent / f"{home.name}.toml"
+    text = re.sub(r'(?m)^base = ".*"$', lambda _: f'base = "{next(bases)}"', text)
+    bindings.write_text(re.sub(r'(?m)^retired = ".*"$', f'retired = "{tree.retired}"', text))
+    return {
+        "LANDFALL_BACKEND": "ldap",
+        "LANDFALL_LDAP_SERVERS": server.ldaps_url,
+        "LANDFALL_LDAP_BIND_DN": server.service_dn,
+        "LANDFALL_LDAP_PASSWORD": server.service_password,
+        "LANDFALL_LDAP_CA_FILE": str(server.ca_file),
+        "LANDFALL_LDAP_BINDINGS": str(bindings),
+    }

@@ -1,4 +1,4 @@
-"""The audit trail of a service whose worker is killed in the midst of writing, on each database."""
+"""The audit trail of a service whose worker is killed in the midst of writing, on each database and on a directory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.control.audit_models import FOUND_DONE, FOUND_NOT_DONE, FOUND_UNCLEAR
+from tests.conftest import selected_directories
+from tests.support.directories import Directory
 from tests.support.service import PATCH_OP, SCIM_JSON, USER
-from tests.wire.landfall import Landfall, serving, until
+from tests.wire.landfall import Landfall, directory_settings, serving, until
 
 WRITERS = 8
 WRITES = 125
@@ -84,8 +88,22 @@ class Writer(threading.Thread):
 def test_after_a_kill_every_write_is_done_with_a_record_or_not_done(
     database: str, new_database: Callable[[str], str], tmp_path: Path
 ) -> None:
-    settings = {"LANDFALL_SQL_URL": new_database(database), **SHORT}
-    with serving(Landfall(tmp_path / "home", settings)) as landfall:
+    _assert_all_is_told(Landfall(tmp_path / "home", {"LANDFALL_SQL_URL": new_database(database), **SHORT}))
+
+
+@pytest.mark.skipif("openldap" not in selected_directories(), reason="BACKENDS does not name openldap")
+@pytest.mark.xdist_group("directory-openldap")
+def test_the_same_in_a_directory(directory_servers: Callable[[str], Directory], tmp_path: Path) -> None:
+    server = directory_servers("openldap")
+    tree = server.new_tree()
+    home = tmp_path / "home"
+    settings = {**directory_settings(server, tree, home), "LANDFALL_LDAP_RESPONSE_TIMEOUT_SECONDS": "8"}
+    _assert_all_is_told(Landfall(home, settings))
+    server.empty(tree)
+
+
+def _assert_all_is_told(stopped: Landfall) -> None:
+    with serving(stopped) as landfall:
         client = landfall.client("audited")
         group = client.group("crew")["id"]
         authorization = client.headers["Authorization"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.directories import Directory
-from tests.wire.landfall import Landfall
-from tests.wire.test_ldap import KINDS, _variables
+from tests.wire.landfall import Landfall, directory_settings
+from tests.wire.test_ldap import KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -19,7 +19,7 @@ def test_bases_are_set_shown_checked_and_taken_away(
     server = directory_servers(kind)
     tree = server.new_tree()
     home = tmp_path / "home"
-    landfall = Landfall(home, _variables(server, tree, home))
+    landfall = Landfall(home, directory_settings(server, tree, home))
     gone, elsewhere = f"ou=gone,{tree.people}", "ou=berlin,dc=elsewhere,dc=example"
     bases = [tree.people, tree.groups]
     created = landfall.integration("Berlin", "full", "--base", tree.people, "--base", f" {tree.groups} ")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,9 @@ import httpx
 import pytest
 
 from tests.conftest import selected_directories
-from tests.support.directories import Directory, OpenLDAP, Tree
+from tests.support.directories import Directory, OpenLDAP
 from tests.support.service import PATCH_OP, SCIM_JSON, USER, Client
-from tests.wire.landfall import Landfall, serving, until
+from tests.wire.landfall import Landfall, directory_settings, serving, until
 
 THREADS = 16
 REQUESTS = 100
@@ -28,23 +26,6 @@ KILLS = 20
 KINDS = [
     pytest.param(kind, id=kind, marks=pytest.mark.xdist_group(f"directory-{kind}")) for kind in selected_directories()
 ]
-
-
-def _variables(server: Directory, tree: Tree, home: Path) -> dict[str, str]:
-    """The settings for a tree of a server, with the shipped bindings for its kind."""
-    text = (files("config.bindings") / f"{server.kind}.toml").read_text()
-    bases = iter((tree.people, tree.groups))
-    bindings = home.parent / f"{home.name}.toml"
-    text = re.sub(r'(?m)^base = ".*"$', lambda _: f'base = "{next(bases)}"', text)
-    bindings.write_text(re.sub(r'(?m)^retired = ".*"$', f'retired = "{tree.retired}"', text))
-    return {
-        "LANDFALL_BACKEND": "ldap",
-        "LANDFALL_LDAP_SERVERS": server.ldaps_url,
-        "LANDFALL_LDAP_BIND_DN": server.service_dn,
-        "LANDFALL_LDAP_PASSWORD": server.service_password,
-        "LANDFALL_LDAP_CA_FILE": str(server.ca_file),
-        "LANDFALL_LDAP_BINDINGS": str(bindings),
-    }
 
 
 def _body(op: str, *members: str) -> str:
@@ -82,7 +63,7 @@ def test_no_change_of_members_is_lost(kind: str, directory_servers: Callable[[st
     server = directory_servers(kind)
     tree = server.new_tree()
     home = tmp_path / "home"
-    with serving(Landfall(home, _variables(server, tree, home))) as landfall:
+    with serving(Landfall(home, directory_settings(server, tree, home))) as landfall:
         client = landfall.client("tests")
         users = [client.user(f"u{number}@tern.example")["id"] for number in range(THREADS * OWN)]
         group = client.group("crowd")["id"]
@@ -171,7 +152,7 @@ def test_a_directory_that_is_killed_again_and_again(own_openldap: OpenLDAP, tmp_
     nothing is half done; requests succeed again each time that the directory is back; and no worker ends."""
     tree = own_openldap.new_tree()
     home = tmp_path / "home"
-    with serving(Landfall(home, _variables(own_openldap, tree, home))) as landfall:
+    with serving(Landfall(home, directory_settings(own_openldap, tree, home))) as landfall:
         client = landfall.client("tests")
         group = f"/Groups/{client.group('crowd')['id']}"
         workers = landfall.workers()
