@@ -219,7 +219,8 @@ class Linked(Backend):
     @contextmanager
     def _held(self, kind: str, id: ResourceId) -> Iterator[Held]:
         """The link of a resource, held. A link that is left of a resource that is no more is removed, if it can't be
-        retired."""
+        retired or the link was only made for this."""
+        made = False
         while True:
             gone: NotFound | None = None
             with self._links.held(kind, id) as held:
@@ -228,7 +229,7 @@ class Linked(Backend):
                         yield held
                     except NotFound as error:
                         gone = error
-                        if not self._retires:
+                        if made or not self._retires:
                             held.forget()
             if gone is not None:
                 raise gone
@@ -237,6 +238,7 @@ class Linked(Backend):
             # Raises NotFound: no link is made for an id that a client has made up.
             self._inner.get(kind, id, _NOTHING)
             self._links.ensure(kind, id)
+            made = True
 
     def _expected(self, kind: str, id: ResourceId, expect: Version | None, link: Link) -> Version | None:
         """The version that is then expected of the inner store. Raises VersionMismatch where the link is not in the

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -31,6 +32,8 @@ from tests.support.directories import DIRECTORY_SERVERS
 from tests.support.directory_base import Directory
 from tests.support.provisioning import provision, settle, snapshot
 from tests.support.service import Service, running
+
+NO_SUCH_ATTRIBUTE, LOOKS = 16, 50
 
 Open = Callable[[], AbstractContextManager[Backend]]
 
@@ -175,11 +178,18 @@ def test_a_script_tells_what_would_be_done(
 
 def load(server: Directory, lines: list[str], path: Path) -> None:
     """Let the program of OpenLDAP make the changes, as the service's account."""
-    path.write_text("\n".join(lines))
     command = ["ldapmodify", "-x", "-H", server.ldaps_url, "-D", server.service_dn, "-w", server.service_password]
     environ = {**os.environ, "LDAPTLS_CACERT": str(server.ca_file)}
-    done = subprocess.run([*command, "-f", str(path)], env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for change in "\n".join(lines).split("\n\n"):
+        path.write_text(f"{change}\n")
+        done = subprocess.run([*command, "-f", str(path)], env=environ, capture_output=True, text=True, check=False)
+        # References follow a renamed entry a moment after OpenLDAP has answered.
+        for _ in range(LOOKS if done.returncode == NO_SUCH_ATTRIBUTE else 0):
+            time.sleep(0.1)
+            done = subprocess.run([*command, "-f", str(path)], env=environ, capture_output=True, text=True, check=False)
+            if done.returncode != NO_SUCH_ATTRIBUTE:
+                break
+        assert done.returncode == 0, done.stderr
 
 
 def test_versions_are_those_of_the_rehearsal(open_store: Open, registry: Registry, tmp_path: Path) -> None:

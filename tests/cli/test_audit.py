@@ -37,7 +37,7 @@ def store(landfall: Landfall) -> Iterator[ControlStore]:
 
 @pytest.fixture
 def filled(store: ControlStore) -> ControlStore:
-    """Three records: one of two days ago, one that failed, and one with values."""
+    """Three records: one of long ago, one that failed days ago, and one with values."""
     entra = store.create_integration("entra", Access.FULL).id
     changes = {
         "attributes": ["title", "emails"],
@@ -48,7 +48,7 @@ def filled(store: ControlStore) -> ControlStore:
     }
     first = Entry(
         record=f"{1:032x}",
-        at=microseconds(NOW - timedelta(days=2)),
+        at=microseconds(NOW - timedelta(days=20)),
         integration_id=entra,
         actor="entra",
         operation="create",
@@ -62,7 +62,7 @@ def filled(store: ControlStore) -> ControlStore:
     failed = replace(
         first,
         record=f"{2:032x}",
-        at=microseconds(NOW - timedelta(hours=1)),
+        at=microseconds(NOW - timedelta(days=10)),
         integration_id="22222222-2222-2222-2222-222222222222",
         actor="okta",
         kind="Group",
@@ -87,12 +87,12 @@ def filled(store: ControlStore) -> ControlStore:
         (("--user", "nobody"), []),
         (("--integration", "entra"), [3, 1]),
         (("--failed",), [2]),
-        (("--since", "2h"), [3, 2]),
-        (("--since", "90m", "--failed"), [2]),
-        (("--since", "30m", "--integration", "entra"), [3]),
-        (("--since", (NOW - timedelta(days=1)).isoformat()), [3, 2]),
-        (("--since", (NOW - timedelta(days=3)).date().isoformat()), [3, 2, 1]),
-        (("--since", (NOW - timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ")), [3]),
+        (("--since", "12d"), [3, 2]),
+        (("--since", "300h", "--failed"), [2]),
+        (("--since", "2880m", "--integration", "entra"), [3]),
+        (("--since", (NOW - timedelta(days=12)).isoformat()), [3, 2]),
+        (("--since", (NOW - timedelta(days=30)).date().isoformat()), [3, 2, 1]),
+        (("--since", (NOW - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%SZ")), [3]),
     ],
 )
 def test_list(landfall: Landfall, options: tuple[str, ...], found: list[int]) -> None:

@@ -167,6 +167,8 @@ class Directory(Server):
 
     def _as_administrator(self) -> ldap3.Connection:
         """One connection for all preparations, because to open one takes longer than most of them."""
+        if self._administrator is not None and not _is_open(self._administrator):
+            self._administrator = None
         if self._administrator is None:
             self._administrator = self.connect()
         return self._administrator
@@ -200,6 +202,17 @@ class Directory(Server):
     def _copy(self, source: Path, target: Path) -> None:
         shutil.copy(source, target)
         self._own(target)
+
+
+def _is_open(connection: ldap3.Connection) -> bool:
+    """A server may end a connection that has been idle for long: Samba does after a quarter of an hour."""
+    try:
+        connection.search("", "(objectClass=*)", ldap3.BASE, attributes=["1.1"])
+    except (LDAPException, OSError):
+        with suppress(LDAPException, OSError):
+            connection.unbind()
+        return False
+    return True
 
 
 def _empty(connection: ldap3.Connection, base: str) -> None:
