@@ -182,7 +182,7 @@ def test_export(landfall: Landfall) -> None:
 @pytest.mark.usefixtures("filled")
 def test_prune(landfall: Landfall) -> None:
     assert "0 records are removed" in landfall.output("audit", "prune", "--older-than", "52w")
-    assert landfall.json("audit", "prune", "--older-than", "1d") == {"removed": 1}
+    assert landfall.json("audit", "prune", "--older-than", "15d") == {"removed": 1}
     proof = landfall.json("audit", "verify")
     assert (proof["sound"], proof["records"], proof["pruned"]) == (True, 2, 1)
     assert "1 before them were pruned" in landfall.output("audit", "verify")
