@@ -47,6 +47,7 @@ def deactivate(client: Client, id: str) -> httpx.Response:
     return client.change(f"/Users/{id}", DEACTIVATE)
 
 
+@pytest.mark.every_store
 def test_deactivations(start: Start, name: str) -> None:
     """So many are made and not one more; what does no harm goes on, and what changes nothing is not counted."""
     client = start(deactivations=3).client()
@@ -64,6 +65,7 @@ def test_deactivations(start: Start, name: str) -> None:
     assert client.delete(f"/Users/{ids[4]}").status_code == 204
 
 
+@pytest.mark.every_store
 def test_deletions(start: Start, name: str) -> None:
     client = start(deletions=2).client()
     ids = users(client, name, 3)
@@ -73,6 +75,7 @@ def test_deletions(start: Start, name: str) -> None:
     assert client.delete("/Users/nobody").status_code == 404
 
 
+@pytest.mark.every_store
 def test_removals_of_members(start: Start, name: str) -> None:
     """They count by members, whatever request removes them: also one that puts other members in place of all."""
     client = start(member_removals=4).client()
@@ -105,6 +108,7 @@ def test_a_brake_is_of_one_integration(start: Start, name: str) -> None:
     assert_stopped(second.delete(f"/Users/{ids[2]}"), "deletions")
 
 
+@pytest.mark.every_store
 def test_a_brake_outlives_the_service_until_it_is_released(start: Start, name: str, tmp_path: Path) -> None:
     """Another process sees it, it is the same after a restart, and after its release everything counts anew."""
     service = start(deletions=1)
