@@ -64,13 +64,19 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    worker.wsgi.extensions["landfall"].start()
+    landfall = _landfall(worker)
+    if landfall is not None:
+        landfall.start()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Close the back end's connections when a worker ends."""
-    # A worker that failed to start has no application, or one without a back end.
-    application = getattr(worker, "wsgi", None)
-    landfall = getattr(application, "extensions", {}).get("landfall")
+    landfall = _landfall(worker)
     if landfall is not None:
         landfall.close()
+
+
+def _landfall(worker: Any) -> Any:
+    """The service that a worker runs; None where it failed to start, and where another application is measured."""
+    application = getattr(worker, "wsgi", None)
+    return getattr(application, "extensions", {}).get("landfall")

@@ -17,9 +17,11 @@ from tests.bench.measure import (
     LARGE,
     ROUNDS,
     SMALL,
+    Comparison,
     Figure,
     SizeFigure,
     Target,
+    compare,
     measure,
     measure_bare,
     measure_sizes,
@@ -50,13 +52,17 @@ def main() -> None:
         f"{ROUNDS} rounds of up to {arguments.requests} requests, each beside one of the bare route. "
         "CPU is that of gunicorn alone."
     )
+    measured: dict[str, Sequence[Figure]] = {}
     with client() as load:
         for name in names:
             if arguments.audit:
                 console.print(_audit(name, measure_audit(load, name, arguments.requests, _token)))
                 continue
             with storage(name) as store:
-                _measure_all(console, load, name, store, arguments.requests)
+                measured[name] = _measure_all(console, load, name, store, arguments.requests)
+    for name, figures in measured.items():
+        if comparisons := compare(name, figures, measured.get("sqlite", ())):
+            console.print(_beside_sqlite(name, comparisons))
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,7 +79,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure_all(console: Console, load: Load, name: str, store: Storage, requests: int) -> None:
+def _measure_all(console: Console, load: Load, name: str, store: Storage, requests: int) -> Sequence[Figure]:
     client_id, secret = prepare(store.home)
     with (
         serving(store.home, "tests.bench.bare:application", "/bare", {}) as bare,
@@ -83,6 +89,7 @@ def _measure_all(console: Console, load: Load, name: str, store: Storage, reques
         figures = [measure_bare(load, target, requests), *(measure(load, target, case, requests) for case in CASES)]
         console.print(_figures(name, figures))
         console.print(_sizes(name, measure_sizes(load, target, store)))
+    return figures
 
 
 def _token(service: Server, client_id: str, secret: str) -> str:
@@ -110,6 +117,16 @@ def _sizes(name: str, figures: Sequence[SizeFigure]) -> Table:
     for figure in figures:
         times = (f"{figure.small_ms:.2f}", f"{figure.large_ms:.2f}", f"{figure.ratio:.2f}")
         table.add_row(figure.title, *times, f"{SIZE_TARGET:g}", _met(figure.ratio, SIZE_TARGET))
+    return table
+
+
+def _beside_sqlite(name: str, comparisons: Sequence[Comparison]) -> Table:
+    table = Table("case", title=f"CPU on {name} beside SQLite")
+    for column in ("ratio", "target", "met"):
+        table.add_column(column, justify="right")
+    for row in comparisons:
+        goal = ("", "") if row.target is None else (f"{row.target:g}", _met(row.ratio, row.target))
+        table.add_row(row.title, f"{row.ratio:.2f}", *goal)
     return table
 
 

@@ -29,6 +29,37 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """How many times the CPU of the same request on SQLite one takes. `target` is the most that it may be."""
+
+    title: str
+    ratio: float
+    target: float | None
+
+
+# The most that a mix of the short requests, and a page, may cost on a directory beside SQLite.
+_BESIDE_SQLITE = {"openldap": (2.2, None), "openldap-libldap": (1.3, 6.0)}
+
+
+def compare(name: str, figures: Sequence[Figure], sqlite: Sequence[Figure]) -> list[Comparison]:
+    """The figures of a store beside those of SQLite, both in bare routes, for they were measured at different times.
+    The mix is each of the short requests once. Empty where there are no targets, or no figures of SQLite."""
+    if name not in _BESIDE_SQLITE or not sqlite:
+        return []
+    mix, page = _BESIDE_SQLITE[name]
+    pairs = [(own, other) for own, other in zip(figures, sqlite, strict=True) if own.case is not BARE]
+    short = [(own, other) for own, other in pairs if own.case.name != "page"]
+    single = [
+        Comparison(own.case.title, own.ratio / other.ratio, page if own.case.name == "page" else None)
+        for own, other in pairs
+    ]
+    return [
+        *single,
+        Comparison("mix", sum(own.ratio for own, _ in short) / sum(other.ratio for _, other in short), mix),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """What is measured: the service, and beside it the bare route."""
 

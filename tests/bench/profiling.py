@@ -22,7 +22,8 @@ from tests.bench.storage import prepare, storage
 
 # The first pattern that a file name or a built-in's description holds decides.
 _LAYERS = (
-    ("driver", ("sqlite3", "psycopg", "pymysql", "/backends/ldap/drivers/", "/ldap/", "ldap3", "_ssl.", "LDAP")),
+    ("driver", ("sqlite3", "psycopg", "pymysql")),
+    ("LDAP client library", ("/ldap3/", "/site-packages/ldap/", "_ldap", "LDAP", "/pyasn1/", "_ssl.", "_socket.")),
     ("sqlalchemy", ("sqlalchemy", "/sql/cyextension")),
     ("back end", ("/backends/",)),
     ("control store", ("/app/control/",)),

@@ -126,8 +126,9 @@ class Directory(Server):
         """Remove every entry below the bases of a tree, and leave these themselves."""
         connection = self._as_administrator()
         # Groups first, so that the server need not remove from them each user that goes.
-        for base in (tree.groups, tree.people, tree.retired):
-            _empty(connection, base)
+        gone = [_empty(connection, base) for base in (tree.groups, tree.people, tree.retired)]
+        if any(gone):
+            self._settle(connection, tree)
 
     def present(self, identity: Identity | None) -> None:
         """Show another certificate from now on, or with None the right one again. It is restarted, if it runs."""
@@ -144,6 +145,9 @@ class Directory(Server):
 
     def _prepare(self, connection: ldap3.Connection, tree: Tree) -> None:
         """Do what a new tree needs besides its entries."""
+
+    def _settle(self, connection: ldap3.Connection, tree: Tree) -> None:
+        """Wait until the server has done what it does later for entries that were removed from a tree."""
 
     @abstractmethod
     def _install_identity(self) -> None:
@@ -215,12 +219,15 @@ def _is_open(connection: ldap3.Connection) -> bool:
     return True
 
 
-def _empty(connection: ldap3.Connection, base: str) -> None:
+def _empty(connection: ldap3.Connection, base: str) -> int:
+    """Remove what stands below a base, and tell how many entries that were."""
     pages = connection.extend.standard.paged_search(base, "(objectClass=*)", attributes=["1.1"], paged_size=500)
     found = [page["dn"] for page in pages if page["type"] == "searchResEntry"]
     # The longest names first: whatever stands below an entry has a longer one. The last one is the base.
-    for dn in sorted(found, key=len, reverse=True)[:-1]:
+    below = sorted(found, key=len, reverse=True)[:-1]
+    for dn in below:
         connection.delete(dn)
+    return len(below)
 
 
 def _right_identity() -> Identity:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import ldap3
 
-from tests.support.directory_base import SCHEMA, Directory, Tree
+from tests.support.directory_base import ANSWER_SECONDS, SCHEMA, Directory, Tree
 from tests.support.directory_tls import Identity
 from tests.support.servers import HOST, program
 
@@ -211,3 +212,18 @@ class OpenLDAP(Directory):
         with self.session("cn=config", PASSWORD) as configuration:
             address = f"ldap:///{tree.people}?uid?sub"
             configuration.modify(UNIQUE, {"olcUniqueURI": [(ldap3.MODIFY_ADD, [address])]})
+
+    def _settle(self, connection: ldap3.Connection, tree: Tree) -> None:
+        """refint takes references out after the answer, one removed entry after the other: until it has, it would take
+        them out of a group that names a new entry of the same DN. So one more is removed, and waited for."""
+        root = tree.people.partition(",")[2]
+        last, group = f"cn=last,{root}", f"cn=naming the last,{root}"
+        connection.add(last, "applicationProcess")
+        connection.add(group, "groupOfNames", {"member": [last]})
+        connection.delete(last)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while connection.compare(group, "member", last):
+            if time.monotonic() > deadline:
+                raise RuntimeError("refint did not do its work")
+            time.sleep(0.001)
+        connection.delete(group)

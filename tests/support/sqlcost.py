@@ -40,6 +40,10 @@ class _CountingConnection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:
         return super().cursor(factory or _CountingCursor)
 
+    def close(self) -> None:
+        _connections.discard(self)
+        super().close()
+
 
 _connections: WeakSet[_CountingConnection] = WeakSet()
 
