@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from app.scim.fold import fold
 
@@ -32,6 +33,7 @@ def escape_value(value: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def key(dn: str) -> str:
     """A text that is equal for two spellings of one DN: case, blanks around separators and escapes do not count."""
     return "\0".join("\1".join(sorted(_ava_key(ava) for ava in _split(one, "+"))) for one in _split(dn, ","))
@@ -101,6 +103,9 @@ def items(filter: str) -> Iterator[str]:
 
 
 def _split(text: str, separator: str) -> Iterator[str]:
+    if "\\" not in text:
+        yield from _split_plain(text, separator)
+        return
     start, at = 0, 0
     while at < len(text):
         if text[at] == "\\":
@@ -112,6 +117,11 @@ def _split(text: str, separator: str) -> Iterator[str]:
         at += 1
     if start < len(text):
         yield text[start:]
+
+
+def _split_plain(text: str, separator: str) -> list[str]:
+    parts = (text.replace(";", ",") if separator == "," else text).split(separator)
+    return parts if parts[-1] else parts[:-1]
 
 
 def _ava_key(ava: str) -> str:

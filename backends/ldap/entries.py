@@ -90,6 +90,7 @@ class Entries:
             if slot not in self.references
         ]
         self._lists = [(slot, type.slots[slot], tuple(map(Spot.of, places))) for slot, places in bindings.lists.items()]
+        self._asked: dict[frozenset[Slot], tuple[str, ...]] = {}
         self._parts: dict[frozenset[Slot], _Part] = {}
         self._of_slot: dict[Slot, _Part] = {}
         self._bound: dict[Slot, frozenset[str]] = {}
@@ -139,7 +140,15 @@ class Entries:
         """The attributes to ask for when only these slots matter; everything where the version depends on all."""
         if self.by_content:
             return self.everything
-        wanted = set(slots)
+        wanted = frozenset(slots)
+        names = self._asked.get(wanted)
+        if names is None:
+            names = self._names_of(wanted)
+            if len(self._asked) < _PARTS:
+                self._asked[wanted] = names
+        return names
+
+    def _names_of(self, wanted: frozenset[Slot]) -> tuple[str, ...]:
         wanted |= {lookup.via for slot, lookup in self.type.lookups.items() if slot in wanted}
         if not wanted:
             return self.stamps

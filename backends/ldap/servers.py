@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from app.scim.query import ResourceId
 from backends.ldap import dn
@@ -110,6 +111,7 @@ SERVERS: Mapping[Kind, Server] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def read_time(octets: bytes | None) -> datetime:
     """The instant of a Generalized Time in UTC (RFC 4517 section 3.3.13); the epoch for none and for other text."""
     match = _TIME.fullmatch(octets.decode("ascii", "replace")) if octets else None
