@@ -29,8 +29,8 @@ from app.control.models import (
     SigningKey,
 )
 from app.control.rehearsal import Rehearsal
+from app.control.revision import require_current
 from app.control.turns import Turns
-from app.control.upgrade import require_current
 from app.control.values import is_bearer, is_id
 from config.sql_url import sqlite_file
 

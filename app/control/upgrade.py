@@ -12,20 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from app.control import sqlite
 from app.control.database import make_engine, translated
 from app.control.errors import ControlUnavailable
+from app.control.revision import VERSION_TABLE, stored
 from app.control.tables import metadata
 from config.sql_url import sqlite_file
 
-VERSION_TABLE = "control_version"
 _LOCK = "landfall_control"
 _LOCK_NUMBER = 0x6C616E64
 _LOCK_SECONDS = 600
@@ -44,9 +39,7 @@ def upgrade(url: str) -> None:
         engine = make_engine(url, statement_seconds=_STATEMENT_SECONDS)
         try:
             with translated(), engine.begin() as connection, _alone_in_database(connection):
-                config = _config()
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                _migrate(connection)
         finally:
             engine.dispose()
 
@@ -61,7 +54,7 @@ def upgrade_if_new(url: str) -> None:
         engine = make_engine(url)
         try:
             with translated(), engine.begin() as connection:
-                found = MigrationContext.configure(connection, opts=options()).get_current_revision()
+                found = stored(connection)
         finally:
             engine.dispose()
         if found is not None:
@@ -69,15 +62,12 @@ def upgrade_if_new(url: str) -> None:
     upgrade(url)
 
 
-def require_current(connection: Connection) -> None:
-    """Return when the schema is this program's. Raises ControlUnavailable with what to do."""
-    found = MigrationContext.configure(connection, opts=options()).get_current_revision()
-    if found != ScriptDirectory.from_config(_config()).get_current_head():
-        raise ControlUnavailable("the schema of the control store is not current: run `landfall db upgrade`")
-
-
 def pending_difference(connection: Connection) -> list[Any]:
     """What Alembic would still have to change to get from the stored schema to the declared tables."""
+    # Alembic is loaded where it works: most commands do without.
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+
     context = MigrationContext.configure(connection, opts={**options(), "compare_type": True})
     return list(compare_metadata(context, metadata))
 
@@ -94,11 +84,15 @@ def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
     return kind != "table" or name in metadata.tables
 
 
-def _config() -> Config:
+def _migrate(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    return config
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @contextmanager

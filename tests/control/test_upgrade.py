@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from app.control import Access, ControlStore, ControlUnavailable, upgrade
+from app.control.revision import VERSION_TABLE
 from app.control.tables import metadata
-from app.control.upgrade import VERSION_TABLE, pending_difference
+from app.control.upgrade import pending_difference
 
 
 def test_migrations_lead_to_the_declared_tables(sql_url: str) -> None:
