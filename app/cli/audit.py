@@ -14,7 +14,7 @@ import orjson
 
 from app.cli import periods
 from app.cli.operator import Operator, pass_operator
-from app.cli.output import json_option, show_fields, show_json, show_table
+from app.cli.output import json_option, legible, show_fields, show_json, show_table
 from app.control import AuditRecord, ControlStore, UnknownIntegration, Wanted
 from app.services.audit import CATCH_UP_SECONDS, described, open_spools, recovering
 from app.services.linked import with_links
@@ -182,11 +182,11 @@ def prune(operator: Operator, older_than: int, as_json: bool) -> None:
 def integration_id(control: ControlStore, reference: str) -> str:
     """The id of an integration, live or revoked, or of the operator; the name of a revoked one may belong to several.
     Raises UnknownIntegration."""
+    if reference == OPERATOR.integration_id:
+        return reference
     try:
         return control.find_integration(reference).id
     except UnknownIntegration:
-        if reference == OPERATOR.integration_id:
-            return reference
         revoked = [found.id for found in control.list_integrations() if found.name == reference]
         if len(revoked) != 1:
             raise
@@ -203,9 +203,9 @@ def _show_changes(changes: dict[str, Any]) -> None:
             click.echo(f"{relation}: replaced by {len(delta['add'])}")
         for sign, ids in (("+", delta["add"]), ("-", delta["remove"])):
             for id in ids:
-                click.echo(f"{relation} {sign} {id}")
+                click.echo(f"{relation} {sign} {legible(id)}")
     for note in changes.get("notes", ()):
-        click.echo(f"note: {note}")
+        click.echo(f"note: {legible(note)}")
     if omitted := changes.get("omitted"):
         click.echo(f"{omitted['octets']} octets of values were too many to keep; their SHA-256 is {omitted['sha256']}")
 

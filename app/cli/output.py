@@ -30,7 +30,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: 
     """Print a table; without rows print the sentence `empty`."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(legible(cell)) for cell in row))
     if table.row_count:
         make_console().print(table)
     else:
@@ -43,8 +43,18 @@ def show_fields(fields: Iterable[tuple[str, str]], console: Console | None = Non
     pairs = list(fields)
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        line = Text.assemble("  ", (f"{name:<{width}}", "bold"), "  ", value)
+        line = Text.assemble("  ", (f"{name:<{width}}", "bold"), "  ", legible(value))
         console.print(line, soft_wrap=True)
+
+
+def legible(text: str) -> str:
+    """The text with an escape in place of each character that can't be seen, or that would steer a terminal: clients
+    choose much of what is shown."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def make_console() -> Console:

@@ -12,6 +12,7 @@ from app.control.errors import (
     ControlUnavailable,
     InvalidName,
     NameTaken,
+    ReservedName,
     UnknownCredential,
     UnknownIntegration,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "Outside",
     "Rehearsal",
     "Remit",
+    "ReservedName",
     "SigningKey",
     "UnknownCredential",
     "UnknownIntegration",

@@ -39,6 +39,13 @@ class NameTaken(ControlError):
         super().__init__(f"an integration is already called {name!r}")
 
 
+class ReservedName(ControlError):
+    """The name stands for somebody else in the audit."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"in the audit {name!r} is who works with the landfall command: choose another name")
+
+
 class InvalidName(ControlError):
     """The name of an integration is empty, longer than 100 characters or holds control characters."""
 

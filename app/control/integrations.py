@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from app.control.errors import UnknownIntegration
+from app.control.errors import ReservedName, UnknownIntegration
 from app.control.models import Access, Dialect, Integration, Only, Outside, Remit
 from app.control.tables import integrations
 from app.control.values import clean_name, instant, name_key
 
 EVERYTHING = Remit()
+_OPERATOR = "operator"
 
 
 def to_integration(row: Row[Any]) -> Integration:
@@ -53,9 +54,11 @@ def _to_remit(text: str) -> Remit:
 def create(
     connection: Connection, name: str, access: Access, dialect: Dialect, now: int, remit: Remit = EVERYTHING
 ) -> Integration:
-    """Raises InvalidName, and IntegrityError when the name is taken."""
+    """Raises InvalidName, ReservedName, and IntegrityError when the name is taken."""
     new_id = str(uuid.uuid4())
     cleaned = clean_name(name)
+    if name_key(cleaned) == _OPERATOR:
+        raise ReservedName(cleaned)
     connection.execute(
         insert(integrations).values(
             id=new_id,

@@ -79,7 +79,7 @@ class ControlStore:
     def create_integration(
         self, name: str, access: Access, dialect: Dialect = Dialect.RFC, remit: Remit = integrations.EVERYTHING
     ) -> Integration:
-        """A new integration without credentials. Raises NameTaken, InvalidName."""
+        """A new integration without credentials. Raises NameTaken, InvalidName, ReservedName."""
         try:
             with self._database.write() as connection:
                 return integrations.create(connection, name, access, dialect, self._now(), remit)

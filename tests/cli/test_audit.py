@@ -113,6 +113,31 @@ def test_list_refuses_what_makes_no_sense(landfall: Landfall) -> None:
     assert "no integration 'nobody'" in landfall.refusal("audit", "list", "--integration", "nobody")
 
 
+def test_what_clients_chose_does_not_steer_the_terminal(landfall: Landfall, store: ControlStore) -> None:
+    steering = "\x1b[2J\x9b1m\u202egone\n"
+    entry = Entry(
+        record=f"{7:032x}",
+        at=microseconds(NOW),
+        integration_id=store.create_integration("entra", Access.FULL).id,
+        actor="entra",
+        operation="patch",
+        kind="Group",
+        resource_id="g",
+        name=steering,
+        outcome="UnknownReference",
+        version=None,
+        changes=json.dumps(
+            {"notes": [steering], "members": {"members": {"add": [steering], "remove": [], "clear": False}}}
+        ),
+    )
+    store.audit.append([entry])
+    legible = r"\x1b[2J\x9b1m\u202egone\n"
+    assert legible in landfall.output("audit", "list")
+    lines = landfall.output("audit", "show", "1").splitlines()
+    assert {f"members + {legible}", f"note: {legible}"} <= set(lines)
+    assert not any(char in text for text in lines for char in "\x1b\x9b\u202e")
+
+
 def test_records_of_a_revoked_integration_are_found_by_its_name(landfall: Landfall, filled: ControlStore) -> None:
     filled.revoke_integration(filled.find_integration("entra").id)
     assert [record["seq"] for record in landfall.json("audit", "list", "--integration", "entra")] == [3, 1]

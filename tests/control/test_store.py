@@ -20,6 +20,7 @@ from app.control import (
     Only,
     Outside,
     Remit,
+    ReservedName,
     UnknownCredential,
     UnknownIntegration,
 )
@@ -63,6 +64,13 @@ def test_names_that_differ_in_accents_are_different(store: ControlStore) -> None
 @pytest.mark.parametrize("name", ["", "  ", "a" * 101, "line\nbreak", "nul\x00", "\ud800"])
 def test_a_name_that_cannot_be_shown_is_refused(store: ControlStore, name: str) -> None:
     with pytest.raises(InvalidName):
+        store.create_integration(name, Access.FULL)
+    assert store.list_integrations() == []
+
+
+@pytest.mark.parametrize("name", ["operator", " Operator "])
+def test_no_integration_is_called_as_the_operator_is_in_the_audit(store: ControlStore, name: str) -> None:
+    with pytest.raises(ReservedName):
         store.create_integration(name, Access.FULL)
     assert store.list_integrations() == []
 
