@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BACKENDS ?= sqlite,postgresql,mariadb,openldap,389ds,samba
-WORKERS ?= 2
+WORKERS ?= 3
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install

@@ -180,7 +180,7 @@ class SyslogAddress(fields.Field[str]):
     """Where a syslog server listens: the path of a socket, or UDP on a host."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        if not isinstance(value, str) or not _SYSLOG.fullmatch(value) or not _has_port(value):
+        if not isinstance(value, str) or not _SYSLOG.fullmatch(value) or not _is_place(value):
             raise ValidationError("must be the path of a socket, such as /dev/log, or udp://HOST or udp://HOST:PORT")
         return value
 
@@ -206,10 +206,15 @@ def _is_v6(text: str | None) -> bool:
         return False
 
 
-def _has_port(text: str) -> bool:
-    """True for an address without a port or with one that there can be."""
+def _is_place(text: str) -> bool:
+    """True for a path, and for an address of a host that can have that name and without a port or with one that there
+    can be."""
+    if text.startswith("/"):
+        return True
     try:
-        return text.startswith("/") or (urlsplit(text).port or 1) > 0
+        parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")
+        return (parts.port or 1) > 0
     except ValueError:
         return False
 

@@ -10,7 +10,7 @@ from flask import Response
 from werkzeug.datastructures import Headers
 
 from app.scim.representation import etag
-from app.services.resources import Answer
+from app.services.commits import Answer
 from app.services.search import Results
 
 if TYPE_CHECKING:

@@ -52,10 +52,12 @@ def show(operator: Operator, form: str, as_json: bool) -> None:
             show_table(("action", "kind", "name", "what", "rehearsed by"), rows, empty=_NOTHING)
         else:
             try:
-                for line in script(form, store, control.rehearsal, items):
-                    click.echo(line)
+                # Who reads them may take their time, and the store is locked until the last one is made.
+                lines = list(script(form, store, control.rehearsal, items))
             except NoSuchScript as error:
                 raise click.ClickException(str(error)) from None
+            for line in lines:
+                click.echo(line)
 
 
 @rehearsal.command()
@@ -66,7 +68,8 @@ def apply(operator: Operator, yes: bool, as_json: bool) -> None:
     """Do what was rehearsed, one change after the other, each with its record in the audit.
 
     What was done leaves the rehearsal. What can't be done is listed and stays: where the store was changed meanwhile,
-    or does not take it. Status 1 when there is such.
+    or does not take it. Status 1 when there is such. When the store or the control store can't be reached any more it
+    stops, and lists how far it came.
     """
     if as_json and not yes:
         raise click.UsageError("--json does not ask: give --yes too")
@@ -76,18 +79,32 @@ def apply(operator: Operator, yes: bool, as_json: bool) -> None:
             click.confirm(f"Make {count} change{'' if count == 1 else 's'} in the store?", abort=True)
         backend = with_protection(whole, operator.settings)
         with closing(open_audit(operator.settings, control, whole)) as journal:
-            outcomes = list(Applying(backend, control.rehearsal, control.managed, journal).run())
-    failed = [outcome for outcome in outcomes if outcome.result is not Result.APPLIED]
-    if as_json:
-        show_json([_told(outcome) for outcome in outcomes])
-    else:
-        told = [outcome for outcome in outcomes if outcome.text]
-        rows = ((o.result, o.item.action, o.item.copy.kind, o.item.name, o.text) for o in told)
-        click.echo(f"Done: {len(outcomes) - len(failed)}. Not done: {len(failed)}.")
-        if told:
-            show_table(("result", "action", "kind", "name", "why"), rows, empty="")
+            failed = _tell(Applying(backend, control.rehearsal, control.managed, journal).run(), as_json)
     if failed:
         raise SystemExit(1)
+
+
+def _tell(made: Iterator[Outcome], as_json: bool) -> bool:
+    """Tell what becomes of each change, also when the rest can't be made; whether there is one that was not."""
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in made:
+            outcomes.append(outcome)  # noqa: PERF402 - those told before stay when it raises
+    finally:
+        _show(outcomes, as_json)
+    return any(outcome.result is not Result.APPLIED for outcome in outcomes)
+
+
+def _show(outcomes: list[Outcome], as_json: bool) -> None:
+    if as_json:
+        show_json([_told(outcome) for outcome in outcomes])
+        return
+    done = sum(outcome.result is Result.APPLIED for outcome in outcomes)
+    click.echo(f"Done: {done}. Not done: {len(outcomes) - done}.")
+    told = [outcome for outcome in outcomes if outcome.text]
+    if told:
+        rows = ((o.result, o.item.action, o.item.copy.kind, o.item.name, o.text) for o in told)
+        show_table(("result", "action", "kind", "name", "why"), rows, empty="")
 
 
 @rehearsal.command()
@@ -126,7 +143,7 @@ def _summary(item: Item) -> str:
 
 def _change(item: Item, slot: str) -> str:
     before, after = (_short(values.get(slot)) for values in (item.before, item.after))
-    return after if item.action == "create" else f"{before} → {after}"
+    return f"{before} → {after}" if slot in item.before else after
 
 
 def _short(value: Value | None) -> str:

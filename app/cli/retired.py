@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ import click
 from app.cli import periods
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_json, show_table, stamp
-from app.scim.query import Change, Resource, Window
+from app.scim.query import Change, Resource, Slot, Value, Window
 from app.services.audit import open_audit
 from app.services.journal import Actor, Journal, Write, recorded
 from app.services.linked import with_links
@@ -74,14 +74,14 @@ def purge(operator: Operator, age: int, yes: bool) -> None:
     """Remove for ever those who left long ago."""
     limit = datetime.now(UTC) - timedelta(microseconds=age)
     with _opened(operator) as (backend, journal):
-        gone = [user for user in _everyone(backend) if user.stamp.modified <= limit]
+        gone = [user for user in _everyone(backend, _kept(backend)) if user.stamp.modified <= limit]
         if not gone:
             click.echo("Nobody left so long ago.")
             return
         if not yes:
             click.confirm(f"Remove {len(gone)} users for ever?", abort=True)
         for user in gone:
-            with _told(user.id), _recorded(journal, backend, "delete", user.id):
+            with _told(user.id), _recorded(journal, backend, "delete", user.id, user.values):
                 backend.purge(_KIND, user.id)
     click.echo(f"Removed: {len(gone)}.")
 
@@ -98,10 +98,12 @@ def _opened(operator: Operator) -> Iterator[tuple[Backend, Journal]]:
 
 
 @contextmanager
-def _recorded(journal: Journal, backend: Backend, operation: Any, id: str) -> Iterator[None]:
-    """What is done in the block is in the audit."""
+def _recorded(
+    journal: Journal, backend: Backend, operation: Any, id: str, gone: Mapping[Slot, Value] | None = None
+) -> Iterator[None]:
+    """What is done in the block is in the audit, with the values that are gone after it."""
     with recorded(journal, backend.registry.type(_KIND), Write(_OPERATOR, operation, _KIND, id)) as recording:
-        recording.intend({})
+        recording.intend(dict.fromkeys(gone or ()), before=gone, read=_kept(backend))
         yield
         recording.done(None)
 
@@ -114,10 +116,16 @@ def _told(id: str) -> Iterator[None]:
         raise click.ClickException(f"nobody with the id {id} is retired; see landfall retired list") from None
 
 
-def _everyone(backend: Backend) -> Iterator[Resource]:
+def _kept(backend: Backend) -> frozenset[Slot]:
+    """The slots that can be read and follow from nothing else."""
+    resource_type = backend.registry.type(_KIND)
+    return resource_type.readable.intersection(resource_type.slots)
+
+
+def _everyone(backend: Backend, want: frozenset[Slot]) -> Iterator[Resource]:
     start = 1
     while True:
-        page = backend.retired(_KIND, _SHOWN, None, Window(start, _PAGE))
+        page = backend.retired(_KIND, want, None, Window(start, _PAGE))
         yield from page.items
         start += len(page.items)
         if not page.items or start > page.total:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, text, true, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from app.control.audit_models import SUCCEEDED, AuditRecord, Chain, Entry, Wanted
 from app.control.database import Database
@@ -20,6 +20,7 @@ from app.scim.fold import fold
 
 _HEAD, _ANCHOR = "head", "anchor"
 _BEGINNINGS = ("create", "adopt", "restore")
+_NOT_AS_WRITTEN = "it is not as it was written"
 _PAGE = 500
 """Records that one statement reads or removes: each stays far within the time limit of a statement."""
 _ROWS = 100
@@ -121,16 +122,22 @@ class AuditTrail:
     def verify(self) -> Chain:
         """Every record compared with its hash and with the one before it, in one snapshot of the store."""
         with self._snapshot() as connection:
-            head, anchor = _mark(connection, _HEAD), _mark(connection, _ANCHOR)
+            head, anchor = _known_mark(connection, _HEAD), _known_mark(connection, _ANCHOR)
+            if anchor is None:
+                return Chain(0, 0, 0, "", 1, "the mark of where the chain begins is missing or damaged")
             last, count = anchor, 0
             for record in _all(connection):
                 if fault := _fault(record, last):
-                    return Chain(count, anchor.seq, last.seq, last.hash, record.seq, fault)
+                    wrong = record.seq if _is_number(record.seq) else last.seq + 1
+                    return Chain(count, anchor.seq, last.seq, last.hash, wrong, fault)
                 last, count = _Mark(record.seq, record.hash), count + 1
         chain = Chain(count, anchor.seq, last.seq, last.hash)
         if last == head:
             return chain
-        return replace(chain, wrong=last.seq + 1, fault="the chain does not end with what was written last")
+        fault = "the chain does not end with what was written last"
+        if head is None:
+            fault = "the mark of where the chain ends is missing or damaged"
+        return replace(chain, wrong=last.seq + 1, fault=fault)
 
     def prune(self, before: int) -> int:
         """How many records were removed: those from the first on that are older than `before`, up to the first that is
@@ -160,13 +167,27 @@ class AuditTrail:
             # What SQLite reads in one transaction is a snapshot as it is.
             if connection.dialect.name != "sqlite":
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            yield connection
+                yield connection
+                return
+            with _any_text(connection.connection.driver_connection):
+                yield connection
 
 
 def digest(columns: Mapping[str, Any]) -> str:
     """The hash that a record must have: SHA-256, in hexadecimal, of the JSON array of its other columns in the order of
     the table, in UTF-8 and without white space."""
     return hashlib.sha256(orjson.dumps([columns[name] for name in _HASHED])).hexdigest()
+
+
+@contextmanager
+def _any_text(connection: Any) -> Iterator[None]:
+    """Until the block ends the connection to SQLite reads also text that is no UTF-8, as text that can't be written as
+    such."""
+    connection.text_factory = lambda octets: octets.decode("utf-8", "surrogateescape")
+    try:
+        yield
+    finally:
+        connection.text_factory = str
 
 
 def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -189,13 +210,27 @@ def _chained(entry: Entry, before: _Mark) -> dict[str, Any]:
 
 def _fault(record: AuditRecord, before: _Mark) -> str:
     """What is wrong with a record that follows `before`; nothing: empty."""
+    if not _is_number(record.seq):
+        return _NOT_AS_WRITTEN
     if record.seq > before.seq + 1:
         return f"record {before.seq + 1} is missing"
     if record.seq <= before.seq or record.prev_hash != before.hash:
         return "it does not follow on the record before it"
-    if record.hash != digest({name: getattr(record, name) for name in _HASHED}):
-        return "it is not as it was written"
-    return ""
+    try:
+        as_written = record.hash == digest({name: getattr(record, name) for name in _HASHED})
+    except TypeError:
+        # Octets, or text that is no UTF-8: no record had that.
+        as_written = False
+    return "" if as_written else _NOT_AS_WRITTEN
+
+
+def _is_number(value: object) -> bool:
+    """False for what is no whole number, although its column is one of these: SQLite takes any value."""
+    return isinstance(value, int)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and value.isascii()
 
 
 def _name_key(name: str) -> str:
@@ -221,6 +256,15 @@ def _mark(connection: Connection, name: str, *, lock: bool = False) -> _Mark:
     statement = select(audit_marks.c.seq, audit_marks.c.hash).where(audit_marks.c.name == name)
     row = connection.execute(statement.with_for_update() if lock else statement).one()
     return _Mark(row.seq, row.hash)
+
+
+def _known_mark(connection: Connection, name: str) -> _Mark | None:
+    """The mark; None where it is not there, or is none."""
+    try:
+        mark = _mark(connection, name)
+    except NoResultFound:
+        return None
+    return mark if _is_number(mark.seq) and _is_plain(mark.hash) else None
 
 
 def _set_mark(connection: Connection, name: str, mark: _Mark) -> None:

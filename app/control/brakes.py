@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
@@ -24,9 +24,12 @@ class Brakes:
         self._database = database
         self._clock = clock
 
-    def spend(self, integration_id: str, effect: str, count: int, *, limit: int, minutes: int) -> Spent:
+    def spend(
+        self, integration_id: str, effect: str, count: int, *, limit: int, minutes: int, applies: bool = True
+    ) -> Spent:
         """Whether the integration may have `count` more of the effect: not when it has then had more than `limit` in
-        the last `minutes`. The brake is applied then, and stays until it is released."""
+        the last `minutes`. The brake is applied then, and stays until it is released; without `applies` nothing is
+        changed then."""
         minute = int(self._clock() // 60)
         with self._database.record() as connection:
             if _is_applied(connection, integration_id, effect):
@@ -39,6 +42,9 @@ class Brakes:
             ).scalar_one()
             if total <= limit:
                 return Spent.ALLOWED
+            if not applies:
+                _count(connection, integration_id, effect, minute, -count)
+                return Spent.EXCEEDS
             # Another process may have applied it until this one's count was its turn.
             before = _is_applied(connection, integration_id, effect)
             row = {
@@ -49,6 +55,18 @@ class Brakes:
             }
             connection.execute(_insert(connection.dialect.name, brakes, row, {"applied_at": brakes.c.applied_at}))
         return Spent.APPLIED if before else Spent.APPLIES
+
+    def give_back(self, integration_id: str, effect: str, count: int, *, age: float = 0.0) -> None:
+        """So many of what was spent `age` seconds ago have not come about, and count no more. When less was counted in
+        any minute until then, because of a release, nothing changes."""
+        minute = int((self._clock() - age) // 60)
+        known = _of(spent, integration_id, effect) & (spent.c.minute <= minute) & (spent.c.count >= count)
+        with self._database.record() as connection:
+            latest = connection.execute(select(func.max(spent.c.minute)).where(known)).scalar_one()
+            if latest is not None:
+                # Another process may have given back in between.
+                where = known & (spent.c.minute == latest)
+                connection.execute(update(spent).where(where).values(count=spent.c.count - count))
 
     def spent(self, minutes: int) -> dict[tuple[str, str], int]:
         """How much of each effect each integration has had in the last `minutes`, by integration and effect."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, delete, func, select, update
+from sqlalchemy import Connection, Insert, Row, delete, exists, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
 from app.control.models import Candidate
 from app.control.rehearsal import Rehearsal
 from app.control.rehearsal_models import Origin
-from app.control.tables import candidates, managed
+from app.control.tables import candidates, integrations, managed
 
 _IDS = 500
 
@@ -59,20 +59,25 @@ class Managed:
             connection.execute(delete(managed).where((managed.c.kind == kind) & (managed.c.resource_id == id)))
 
     def ask(self, kind: str, id: str, name: str, integration_id: str) -> bool:
-        """Whether an operator has approved that the resource is adopted; if not, it is now among `waiting`."""
+        """Whether an operator has approved that this integration adopts the resource; if not, the resource is now among
+        `waiting`: for this integration, or for the one that asked first and may still ask."""
         mine = (candidates.c.kind == kind) & (candidates.c.resource_id == id)
+        asks = (integrations.c.id == candidates.c.integration_id) & integrations.c.revoked_at.is_(None)
+        asked = select(candidates.c.integration_id, candidates.c.approved_at, exists().where(asks).label("asks"))
         with self._database.record() as connection:
-            row = connection.execute(select(candidates.c.approved_at).where(mine)).one_or_none()
-            if row is not None:
+            row = connection.execute(asked.where(mine)).one_or_none()
+            if row is not None and row.integration_id == integration_id:
                 return row.approved_at is not None
-            values = {
-                "kind": kind,
-                "resource_id": id,
-                "name": name[:255],
-                "integration_id": integration_id,
-                "asked_at": self._now(),
-            }
-            connection.execute(_unless_there(connection.dialect.name, candidates, values))
+            if row is not None and row.asks:
+                return False
+            values = {"name": name[:255], "integration_id": integration_id, "asked_at": self._now()}
+            if row is not None:
+                # Nobody has agreed to this integration yet.
+                unchanged = mine & (candidates.c.integration_id == row.integration_id)
+                connection.execute(update(candidates).where(unchanged).values(**values, approved_at=None))
+            else:
+                row_of = {"kind": kind, "resource_id": id, **values}
+                connection.execute(_unless_there(connection.dialect.name, candidates, row_of))
         return False
 
     def waiting(self) -> list[Candidate]:
@@ -82,7 +87,8 @@ class Managed:
             return [_to_candidate(row) for row in rows]
 
     def approve(self, id: str) -> bool:
-        """Afterwards the next request for that resource adopts it. False when nothing has asked for it."""
+        """Afterwards the next request for that resource adopts it, if it comes from the integration that asked. False
+        when nothing has asked for it."""
         with self._database.record() as connection:
             changed = connection.execute(
                 update(candidates).where(candidates.c.resource_id == id).values(approved_at=self._now())

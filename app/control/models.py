@@ -163,6 +163,8 @@ class Spent(Enum):
     """It was too much: the brake is applied by it."""
     APPLIED = auto()
     """The brake was applied before."""
+    EXCEEDS = auto()
+    """It would be too much: nothing is counted, and no brake is applied."""
 
 
 @dataclass(frozen=True, slots=True)

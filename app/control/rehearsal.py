@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,7 @@ class Rehearsal:
         self._database = database
         self._clock = clock
         self._turns = turns
+        self._turn = threading.Lock()
 
     def now(self) -> datetime:
         """The time."""
@@ -196,14 +198,6 @@ class Rehearsal:
                 return
             after, left = ids[-1], None if left is None else left - size
 
-    def amount(self, kind: str, near: str, relation: str, *, added: bool) -> int:
-        """How many those are."""
-        table = rehearsed_relations
-        mine = _of(table, kind, near) & (table.c.relation == relation) & (table.c.added == added)
-        with self._database.read() as connection:
-            counted: int = connection.execute(select(func.count()).select_from(table).where(mine)).scalar_one()
-            return counted
-
     def relating(self, kind: str, relation: str, far: Sequence[str]) -> list[Pair]:
         """The resources of a kind that the rehearsal relates to one of these, each with it, by id."""
         table, found = rehearsed_relations, []
@@ -236,7 +230,8 @@ class Rehearsal:
         """A write to the rehearsal. Until the block ends every other writer waits, in whichever process; what it has
         collected is done when the block has ended, and nothing when that raises, or the block."""
         if self._turns is None:
-            with self._database.record() as connection:
+            # Whoever waits in the database has a connection meanwhile, which the one who writes needs to read.
+            with self._turn, self._database.record() as connection:
                 serial = connection.execute(select(rehearsal.c.serial).with_for_update()).scalar_one()
                 writing = Writing(serial)
                 yield writing

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from app.control.managed import Managed
-from app.scim.filter.nodes import And, Bound, Compare, Op, Some
+from app.scim.filter.nodes import And, Bound, Compare, Op, Or, Some
+from app.scim.fold import fold
 from app.scim.query import Draft, Query, Resource, ResourceId, Slot, Value, Window
 from app.scim.registry import Registry, ResourceType
 from app.scim.types import comparable
@@ -23,10 +24,19 @@ ADOPTED = "adopted"
 """The note of a write by which a resource came to be managed."""
 
 _EMAILS, _WORK = "emails", "work"
+_WORK_EMAIL = "work e-mail"
 _REMEMBERED = 100_000
 _NEW = timedelta(seconds=30)
-_LOOKS, _PAUSE = 10, 0.08
-_LOOKED_AT = 20
+_LOOKS, _PAUSE = 25, 0.08
+_AT_ONCE, _LOOKED_AT = 100, 1000
+"""How many resources one search reads, and how many are looked at that have the same name or e-mail."""
+
+_TERMS = 100
+"""How many e-mails one search asks about."""
+
+LOOKED_FOR = 200
+"""By how many work e-mails of a request someone is looked for."""
+
 _NAMES = ("userName", "displayName")
 
 
@@ -54,21 +64,24 @@ class Adoption:
         self._lock = Lock()
 
     def by_email(self, kind: str, draft: Draft) -> Resource | None:
-        """The one resource that is not managed and has a work e-mail of the draft, with all its readable slots.
+        """The one resource that is not managed and has one of the first LOOKED_FOR work e-mails of the draft, with all
+        its readable slots.
 
-        Raises Unadoptable when there are more, and Duplicate when a managed one has it although no two may.
+        Raises Unadoptable when there are more, or too many to look at, and Duplicate when a managed one has it although
+        no two may.
         """
         resource_type = self._registry.type(kind)
-        wanted = work_emails(draft.values)
+        wanted = work_emails(draft.values)[:LOOKED_FOR]
         if _EMAILS not in resource_type.slots or not wanted:
             return None
         found: dict[ResourceId, Resource] = {}
-        for value in dict.fromkeys(wanted):
-            found.update((r.id, r) for r in self._search(resource_type, _has_work_email(resource_type, value)))
+        for start in range(0, len(wanted), _TERMS):
+            filter = _has_work_email(resource_type, wanted[start : start + _TERMS])
+            found.update(self._search(resource_type, filter, _WORK_EMAIL))
         free = self._free(kind, found)
         if self._settings.unique_email and len(free) < len(found):
             raise Duplicate(_EMAILS)
-        return self._only(free, "work e-mail")
+        return self._only(free, _WORK_EMAIL)
 
     def by_name(self, kind: str, draft: Draft) -> Resource | None:
         """The one resource that is not managed and has the draft's userName or, of a group, displayName."""
@@ -78,7 +91,7 @@ class Adoption:
             return None
         attribute = resource_type.slots[name]
         filter = Compare(attribute, Op.EQ, comparable(attribute, draft.values[name]))
-        return self._only(self._free(kind, {r.id: r for r in self._search(resource_type, filter)}), name)
+        return self._only(self._free(kind, self._search(resource_type, filter, name)), name)
 
     def admit(self, resource: Resource, actor: Actor) -> None:
         """Return when a create may adopt the resource. Raises Unadoptable."""
@@ -91,12 +104,12 @@ class Adoption:
             )
 
     @contextmanager
-    def of_changed(self, write: Write) -> Iterator[None]:
+    def of_changed(self, write: Write) -> Iterator[bool]:
         """A write to a resource that is there, in the block. It adopts one that was not managed: the write notes that
         then. Raises NotManaged when that may not be, NotFound."""
         assert write.id is not None
         adopts = self.require(write.kind, write.id, write.actor)
-        yield
+        yield adopts
         if adopts:
             write.notes = (*write.notes, ADOPTED)
             self.claim(write.kind, write.id, write.actor)
@@ -147,9 +160,20 @@ class Adoption:
         name = next((str(resource.values[name]) for name in _NAMES if name in resource.values), "")
         return self._managed.ask(resource.kind, resource.id, name, actor.integration_id)
 
-    def _search(self, resource_type: ResourceType, filter: Bound) -> tuple[Resource, ...]:
-        query = Query(resource_type.readable, filter, window=Window(1, _LOOKED_AT))
-        return self._backend.search(resource_type.name, query).items
+    def _search(self, resource_type: ResourceType, filter: Bound, what: str) -> dict[ResourceId, Resource]:
+        """All that have the name or e-mail. Raises Unadoptable when there are too many to look at."""
+        found: dict[ResourceId, Resource] = {}
+        start, total = 1, 1
+        while start <= total:
+            query = Query(resource_type.readable, filter, window=Window(start, _AT_ONCE))
+            page = self._backend.search(resource_type.name, query)
+            if page.total > _LOOKED_AT:
+                raise Unadoptable(
+                    f"more than {_LOOKED_AT} accounts have this {what}: too many to see which of them is meant"
+                )
+            found.update((resource.id, resource) for resource in page.items)
+            start, total = start + _AT_ONCE, page.total
+        return found
 
     def _free(self, kind: str, found: dict[ResourceId, Resource]) -> list[Resource]:
         """Those that are not managed. Of one that is new the record of its creation may be on its way."""
@@ -173,15 +197,21 @@ class Adoption:
 
 
 def work_emails(values: Mapping[Slot, Value]) -> list[str]:
-    """The addresses of type work."""
+    """The addresses of type work, each once whatever the case of its letters."""
     emails = values.get(_EMAILS, ())
-    return [e["value"] for e in emails if str(e.get("type", "")).lower() == _WORK and e.get("value")]
+    distinct: dict[str, str] = {}
+    for email in emails:
+        if str(email.get("type", "")).lower() == _WORK and email.get("value"):
+            distinct.setdefault(fold(email["value"]), email["value"])
+    return list(distinct.values())
 
 
-def _has_work_email(resource_type: ResourceType, value: str) -> Bound:
+def _has_work_email(resource_type: ResourceType, values: Sequence[str]) -> Bound:
+    """Holds for who has one of the work e-mails."""
     emails = resource_type.slots[_EMAILS]
     parts = {sub.name: sub for sub in emails.sub_attributes}
-    tests: list[Bound] = [Compare(parts["value"], Op.EQ, comparable(parts["value"], value))]
+    one = [Compare(parts["value"], Op.EQ, comparable(parts["value"], value)) for value in values]
+    tests: list[Bound] = [one[0] if len(one) == 1 else Or(tuple(one))]
     if "type" in parts:
         tests.append(Compare(parts["type"], Op.EQ, comparable(parts["type"], _WORK)))
     return Some(emails, And(tuple(tests)))

@@ -152,7 +152,7 @@ class Fenced(Around):
 
     def _meant(self, kind: str, id: ResourceId | None, change: Change) -> Change:
         """The change as one who sees only what is inside can mean it."""
-        if self._veil is None or not change.relations:
+        if self._veil is None:
             return change
         relations = {name: self._veil.delta(kind, id, name, delta) for name, delta in change.relations.items()}
-        return replace(change, relations=relations)
+        return Change(change.values if id is None else self._veil.kept(kind, id, change.values), relations)

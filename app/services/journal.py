@@ -12,14 +12,40 @@ from uuid import uuid4
 from app.scim.attributes import Mutability, Returned
 from app.scim.query import Delta, ResourceId, Slot, Stamp, Value, Version
 from app.scim.registry import ResourceType
+from app.services.preconditions import PreconditionFailed
+from app.services.remit import OutsideRemit
+from backends.errors import (
+    Duplicate,
+    NotFound,
+    Protected,
+    ReadOnly,
+    RejectedValue,
+    TooManyCandidates,
+    UnknownReference,
+    VersionMismatch,
+)
 
 Operation = Literal["create", "replace", "patch", "delete", "adopt", "retire", "restore"]
 
 DONE = "done"
 UNCHANGED = "unchanged"
+UNCLEAR = "(unclear)"
+"""What the outcome of a write ends in that was begun and may have been made: its answer was lost."""
 SET = "set"
 """What stands for the value of a secret."""
 
+_REFUSALS = (
+    Duplicate,
+    NotFound,
+    OutsideRemit,
+    PreconditionFailed,
+    Protected,
+    ReadOnly,
+    RejectedValue,
+    TooManyCandidates,
+    UnknownReference,
+    VersionMismatch,
+)
 _NAMES: tuple[Slot, ...] = ("userName", "displayName")
 
 
@@ -38,7 +64,8 @@ class Write:
 
     `id` is unknown before a create; `attributes` are the slots and relations that the request names; `notes` name
     leniencies that were needed; `changed` is false for a write that changed nothing. `outcome` is "open" until it is
-    known, then "done", "unchanged" or the class name of what was reported; `version` is the stored one after it.
+    known, then "done", "unchanged" or the class name of what was reported, with UNCLEAR after it where the write may
+    have been made all the same; `version` is the stored one after it.
 
     `before` and `after` hold the slots that change. None is an unassigned slot; a slot that is missing in `before` was
     not read. `relations` has what is added to and removed from relations. A secret is never there: SET stands for it.
@@ -143,10 +170,17 @@ def recorded(journal: Journal, resource_type: ResourceType, write: Write) -> Ite
         yield recording
     except BaseException as error:
         if write.outcome == "open":
-            write.outcome = type(error).__name__
+            unclear = write.intended and not _changed_nothing(error)
+            write.outcome = f"{type(error).__name__} {UNCLEAR}" if unclear else type(error).__name__
         raise
     finally:
         journal.end(write)
+
+
+def _changed_nothing(error: BaseException) -> bool:
+    """Whether what is reported of a write that was begun tells that nothing has changed; it may have been said in other
+    words to the client. Of what was not foreseen nobody knows."""
+    return isinstance(error, _REFUSALS) or isinstance(error.__cause__, _REFUSALS)
 
 
 def without_secrets(resource_type: ResourceType, values: Mapping[Slot, Value | None]) -> dict[Slot, Value | None]:

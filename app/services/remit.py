@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,6 +22,7 @@ from app.scim.query import (
     ResourceId,
     Slot,
     Stamp,
+    Value,
     Version,
     Window,
 )
@@ -35,6 +36,7 @@ from config.ldap_text import is_dn
 
 EVERYTHING = Remit()
 _REMITS = 256
+_ACTIVE: Slot = "active"
 
 _log = structlog.get_logger("landfall.remit")
 
@@ -149,10 +151,30 @@ class Remitted(Around):
         return self._asked().retired(kind, want, names, window)
 
     def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
-        return self._asked().restore(kind, id, narrowed(self.registry.type(kind), change))
+        # That who comes back is active is the service's doing: no remit is asked.
+        own = {_ACTIVE: True} if change.values.get(_ACTIVE) is True else {}
+        asked = {slot: value for slot, value in change.values.items() if slot not in own}
+        part = narrowed(self.registry.type(kind), replace(change, values=asked))
+        return self._asked().restore(kind, id, replace(part, values={**part.values, **own}))
 
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._asked().related(kind, ids, relation)
+
+    def admit(self, kind: str, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
+        """Return when neither the remit nor what is protected forbids an update with these values. Raises what `update`
+        would raise of these, NotFound."""
+        for fence in self._fences():
+            fence.admit(kind, id, values)
+
+    def admit_removal(self, kind: str, id: ResourceId) -> None:
+        """As `admit`, of a deletion."""
+        for fence in self._fences():
+            fence.admit_removal(kind, id)
+
+    def _fences(self) -> list[Fenced]:
+        asked = self._asked()
+        stores = (self._inner,) if asked is self._inner else (asked, self._inner)
+        return [store for store in stores if isinstance(store, Fenced)]
 
     def _asked(self) -> Backend:
         remit = _asking.get().remit

@@ -5,13 +5,14 @@ from __future__ import annotations
 from app.scim.fold import fold
 from app.scim.query import Draft, Resource, Window
 from app.scim.registry import Registry
-from app.services.adoption import work_emails
+from app.services.adoption import LOOKED_FOR, work_emails
 from backends.base import Backend, Capability
 from config.settings import LifecycleSettings
 
 _KIND = "User"
 _NAME = "userName"
-_LOOKED_AT = 20
+_LOOKED_AT = 1000
+"""How many retired users are looked at that have one of the names."""
 
 
 class CantRetire(Exception):
@@ -39,18 +40,19 @@ class Retirement:
         return True
 
     def returning(self, kind: str, draft: Draft) -> Resource | None:
-        """The retired user whom the draft names: the one with its userName, else the only one with a work e-mail of it;
-        with all readable slots."""
+        """The retired user whom the draft names: the last one with its userName, else the only one who has a work
+        e-mail of it as a work e-mail; with all readable slots."""
         if kind != _KIND or not self._possible:
             return None
-        name = draft.values[_NAME]
-        page = self._backend.retired(
-            kind, self._registry.type(kind).readable, [name, *work_emails(draft.values)], Window(1, _LOOKED_AT)
-        )
+        name, emails = draft.values[_NAME], work_emails(draft.values)[:LOOKED_FOR]
+        # The store keeps all names of someone together: it finds a userName among e-mails too, and private e-mails.
+        page = self._backend.retired(kind, self._registry.type(kind).readable, [name, *emails], Window(1, _LOOKED_AT))
         named = [r for r in page.items if fold(str(r.values.get(_NAME, ""))) == fold(name)]
         if named:
             return named[-1]
-        return page.items[0] if len(page.items) == 1 else None
+        wanted = frozenset(map(fold, emails))
+        reached = [r for r in page.items if not wanted.isdisjoint(map(fold, work_emails(r.values)))]
+        return reached[0] if len(reached) == 1 and page.total <= _LOOKED_AT else None
 
     @property
     def _possible(self) -> bool:

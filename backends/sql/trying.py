@@ -11,13 +11,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import ClauseElement
 
-from backends.sql.database import Database
+from backends.errors import Unavailable
+from backends.sql.database import Contended, Database
 from backends.sql.faults import Faults
 from backends.sql.prepared import Outcome, Parameters, Prepare, Prepared, Rows, Session
 
 T = TypeVar("T")
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
+_TRIES = 6
 _SAVEPOINT = "landfall_trial"
 
 
@@ -53,16 +55,25 @@ class Trying(Database):
             raise self._reports.translate(error) from error
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """The result of `work`; nothing of it is left when anything is raised."""
+        """The result of `work`; nothing of it is left when anything is raised. As in any database it may run several
+        times."""
+        for _ in range(_TRIES):
+            try:
+                return self._attempt(work)
+            except Contended:
+                continue
+            except DBAPIError as error:
+                raise self._reports.translate(error) from error
+        raise Unavailable(1)
+
+    def _attempt(self, work: Callable[[Session], T]) -> T:
         before = len(self._session.statements)
         self._session.command(f"SAVEPOINT {_SAVEPOINT}")
         try:
             result = work(self._session)
-        except BaseException as error:
+        except BaseException:
             del self._session.statements[before:]
             self._session.command(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
-            if isinstance(error, DBAPIError):
-                raise self._reports.translate(error) from error
             raise
         self._session.command(f"RELEASE SAVEPOINT {_SAVEPOINT}")
         return result

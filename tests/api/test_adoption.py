@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 
-from app.scim.query import Draft, Resource
+from app.control import Dialect
+from app.scim.filter.bind import bind
+from app.scim.filter.nodes import Bound
+from app.scim.filter.parse import parse_filter
+from app.scim.query import Draft, Page, Query, Resource
 from app.scim.registry import Registry
+from app.services import adoption
 from backends.base import Backend
 from config.settings import LifecycleSettings
 from tests.support.service import ENTERPRISE, GROUP, USER, Client, Service, running
@@ -46,6 +51,10 @@ def there(backend: Backend) -> Callable[..., Resource]:
 def post(client: Client, name: str, email: str | None = None, **attributes: Any) -> Any:
     emails = {} if email is None else {"emails": [{"type": "work", "value": email, "primary": True}]}
     return client.create("/Users", {"schemas": [USER], "userName": name, **emails, **attributes})
+
+
+def _has_email(backend: Backend, value: str) -> Bound:
+    return bind(parse_filter(f'emails.value eq "{value}"'), backend.registry.type("User"))
 
 
 def everything(backend: Backend, resource: Resource) -> Resource:
@@ -131,10 +140,72 @@ class TestNoMatch:
         assert (answer.status_code, answer.json()["scimType"]) == (409, "uniqueness")
         assert client.found("/Users", f'userName eq "two-{name}"') == set()
 
+    def test_two_among_many_managed_ones(
+        self, start: Start, there: Callable[..., Resource], backend: Backend, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many have the e-mail and wherever in a list the two are."""
+        monkeypatch.setattr(adoption, "_AT_ONCE", 4)
+        service = start()
+        every = [there(f"{number:02}-{name}", f"shared-{name}") for number in range(10)]
+        order = backend.search("User", Query(frozenset(), _has_email(backend, f"shared-{name}"))).items
+        free = {order[0].id, order[-1].id}
+        service.control.managed.claim("User", [u.id for u in every if u.id not in free], "another")
+        client = service.client()
+        answer = post(client, name, f"shared-{name}")
+        assert (answer.status_code, answer.json()["scimType"]) == (409, "uniqueness")
+        assert "2 accounts" in answer.json()["detail"]
+        service.control.managed.claim("User", [order[0].id], "another")
+        answer = post(client, name, f"shared-{name}")
+        assert (answer.status_code, answer.json()["id"]) == (201, order[-1].id)
+
+    def test_more_than_are_looked_at(
+        self, start: Start, there: Callable[..., Resource], name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adoption, "_LOOKED_AT", 2)
+        client = start().client()
+        for number in range(3):
+            there(f"{number}-{name}", f"shared-{name}")
+        answer = post(client, name, f"shared-{name}")
+        assert (answer.status_code, answer.json()["scimType"]) == (409, "uniqueness")
+        assert "more than 2 accounts have this work e-mail" in answer.json()["detail"]
+
     def test_a_private_email_is_no_match(self, start: Start, there: Callable[..., Resource], name: str) -> None:
         known = there(f"old-{name}", emails=[{"type": "home", "value": f"mail-{name}"}])
         answer = post(start().client(), name, f"mail-{name}")
         assert (answer.status_code, answer.json()["id"] == known.id) == (201, False)
+
+
+class TestManyEmails:
+    @pytest.mark.parametrize(("position", "found"), [(0, True), (4, True), (5, False)])
+    def test_of_one_request(
+        self,
+        start: Start,
+        there: Callable[..., Resource],
+        backend: Backend,
+        name: str,
+        monkeypatch: pytest.MonkeyPatch,
+        position: int,
+        found: bool,
+    ) -> None:
+        """So many are looked for and no more, several with one search; the same e-mail twice is one."""
+        monkeypatch.setattr(adoption, "_TERMS", 2)
+        monkeypatch.setattr(adoption, "LOOKED_FOR", 5)
+        known = there(f"old-{name}", f"mail-{name}")
+        searches: list[Query] = []
+        search = type(backend).search
+
+        def counted(self: Backend, kind: str, query: Query) -> Page:
+            searches.append(query)
+            return search(self, kind, query)
+
+        client = start().client()
+        monkeypatch.setattr(type(backend), "search", counted)
+        values = [f"{number}-{name}" for number in range(6)]
+        values[position] = f"Mail-{name}"
+        values.insert(1, values[0].upper())
+        answer = post(client, name, emails=[{"type": "work", "value": value} for value in values])
+        assert (answer.status_code, answer.json()["id"] == known.id) == (201, found)
+        assert len(searches) == 3
 
 
 class TestAtOnce:
@@ -213,6 +284,18 @@ class TestApproval:
         assert (answer.status_code, answer.json()["id"]) == (201, known.id)
         assert service.control.managed.waiting() == []
         assert client.change(f"/Users/{known.id}", {"op": "replace", "path": "title", "value": "x"}).status_code == 200
+
+    def test_is_for_the_integration_that_asked(self, start: Start, there: Callable[..., Resource], name: str) -> None:
+        known = there(name)
+        service = start(adoption="approve")
+        mine, other = service.client(), service.client(dialect=Dialect.ENTRA)
+        assert post(mine, name).status_code == 409
+        assert service.control.managed.approve(known.id)
+        title = {"op": "replace", "path": "title", "value": "x"}
+        assert post(other, name).status_code == 409
+        assert other.change(f"/Users/{known.id}", title).status_code == 403
+        assert other.delete(f"/Users/{known.id}").status_code == 403
+        assert post(mine, name).json()["id"] == known.id
 
     def test_of_what_nobody_has_asked_for(self, start: Start) -> None:
         assert not start(adoption="approve").control.managed.approve("nothing")

@@ -11,14 +11,18 @@ from typing import Any
 import httpx
 import pytest
 
-from app.control import Access, ControlStore
+from app.control import Access, ControlStore, Remit
+from app.scim.query import Change, Draft, ResourceId, Stamp, Version
 from app.scim.registry import Registry
+from app.services.around import Around
 from backends.base import Backend
-from config.settings import BrakesSettings
-from tests.support.service import Client, Service, running
+from config.settings import BrakesSettings, ProtectedSettings
+from tests.api.expect import refused
+from tests.support.service import SCIM_JSON, USER, Client, Service, running
 
 Start = Callable[..., Service]
 
+UNPROTECTED = ProtectedSettings()
 DEACTIVATE = {"op": "replace", "path": "active", "value": False}
 
 
@@ -27,8 +31,9 @@ def start(backend: Backend, registry: Registry, tmp_path: Path) -> Iterator[Star
     """Starts a service with these brakes; the same one again after a restart."""
     with ExitStack() as stack:
 
-        def start(**brakes: Any) -> Service:
-            return stack.enter_context(running(backend, registry, tmp_path, brakes=BrakesSettings(share=0, **brakes)))
+        def start(protected: ProtectedSettings = UNPROTECTED, store: Backend = backend, **brakes: Any) -> Service:
+            settings = BrakesSettings(share=0, **brakes)
+            return stack.enter_context(running(store, registry, tmp_path, brakes=settings, protected=protected))
 
         yield start
 
@@ -94,6 +99,110 @@ def test_removals_of_members(start: Start, name: str) -> None:
     assert change("add", ids[0]).status_code == 204
     assert_stopped(change("remove", ids[0]), "member removals")
     assert members() == {ids[0], *ids[3:]}
+
+
+@pytest.mark.every_store
+def test_removals_of_those_who_are_no_members(start: Start, name: str) -> None:
+    """They are no removals, whoever is named, and however often; those among them who are members are."""
+    client = start(member_removals=2).client()
+    ids = users(client, name, 5)
+    group = client.group(f"team {name}", *ids[:3])["id"]
+    client.group(f"other {name}", *ids)
+
+    def remove(*gone: str) -> httpx.Response:
+        return client.change(f"/Groups/{group}", *({"op": "remove", "path": f'members[value eq "{g}"]'} for g in gone))
+
+    for _ in range(3):
+        assert remove(*ids[3:], "nobody").status_code == 204
+    assert remove(*ids[:2], ids[4]).status_code == 204
+    assert remove(ids[0]).status_code == 204
+    assert_stopped(remove(ids[2]), "member removals")
+
+
+@pytest.mark.every_store
+def test_a_group_that_is_deleted_loses_its_members(start: Start, name: str) -> None:
+    """Each counts as removed; of a group whose deletion is refused none is, and neither does its deletion count."""
+    client = start(member_removals=3, deletions=2).client()
+    ids = users(client, name, 4)
+    all, three, none = (f"/Groups/{client.group(f'{n} {name}', *ids[:n])['id']}" for n in (4, 3, 0))
+    assert client.delete(three).status_code == 204
+    assert_stopped(client.delete(all), "member removals")
+    assert len(client.get(all).json()["members"]) == 4
+    assert client.delete(none).status_code == 204
+    assert_stopped(client.delete(f"/Users/{ids[0]}"), "deletions")
+
+
+@pytest.mark.every_store
+def test_what_is_protected_is_refused_and_counts_as_nothing(start: Start, backend: Backend, name: str) -> None:
+    """It is told apart from what a brake refuses, also by the request that would apply it and after it was applied."""
+    admin = backend.create("User", Draft({"userName": f"svc-{name}", "active": True})).id
+    group = backend.create("Group", Draft({"displayName": f"Adm {name}"}, {"members": (admin,)})).id
+    protected = ProtectedSettings(users=f'userName eq "svc-{name}"', groups=f'displayName eq "Adm {name}"')
+    service = start(protected, deletions=1, deactivations=1, member_removals=1)
+    client = service.client()
+    ids = users(client, name, 4)
+    other = client.group(f"team {name}", *ids[:2])["id"]
+
+    def refused_by_protection() -> None:
+        for path in (f"/Users/{admin}", f"/Groups/{group}"):
+            refused(client.delete(path), 403)
+        refused(deactivate(client, admin), 403)
+        refused(leaves(group, admin), 403)
+
+    def leaves(group: str, user: str) -> httpx.Response:
+        return client.change(f"/Groups/{group}", {"op": "remove", "path": f'members[value eq "{user}"]'})
+
+    for _ in range(3):
+        refused_by_protection()
+    assert client.delete(f"/Users/{ids[2]}").status_code == 204
+    assert deactivate(client, ids[0]).status_code == 200
+    assert leaves(other, ids[0]).status_code == 204
+    refused_by_protection()
+    assert service.control.brakes.applied() == []
+    assert_stopped(client.delete(f"/Users/{ids[3]}"), "deletions")
+    assert_stopped(deactivate(client, ids[3]), "deactivations")
+    assert_stopped(leaves(other, ids[1]), "member removals")
+    refused_by_protection()
+
+
+def test_what_is_not_in_the_remit_is_refused_and_counts_as_nothing(start: Start, name: str) -> None:
+    service = start(deletions=1)
+    ids = users(service.client(), name, 3)
+    mine = service.client().user(f"mine-{name}")["id"], service.client().user(f"mine-2-{name}")["id"]
+    remit = Remit(users='userName sw "mine-"')
+    integration = service.control.create_integration(f"limited {name}", Access.FULL, remit=remit)
+    with Client(service.settings.scim_url, service.control.add_bearer(integration.id, None).value) as client:
+        for id in ids:
+            refused(client.delete(f"/Users/{id}"), 403)
+        assert client.delete(f"/Users/{mine[0]}").status_code == 204
+        refused(client.delete(f"/Users/{ids[0]}"), 403)
+        assert_stopped(client.delete(f"/Users/{mine[1]}"), "deletions")
+        refused(client.delete(f"/Users/{ids[0]}"), 403)
+
+
+class Contended(Around):
+    """A store on which others change a user right before a change of it, so many times."""
+
+    def __init__(self, inner: Backend, times: int) -> None:
+        super().__init__(inner)
+        self.times = times
+
+    def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
+        if kind == "User" and self.times:
+            self.times -= 1
+            super().update(kind, id, Change({"title": f"Title {self.times}"}))
+        return super().update(kind, id, change, expect=expect)
+
+
+def test_a_write_that_has_to_be_tried_again_counts_once(start: Start, backend: Backend, name: str) -> None:
+    store = Contended(backend, 0)
+    client = start(store=store, deactivations=1).client()
+    ids = users(client, name, 2)
+    store.times = 4
+    document = {"schemas": [USER], "userName": f"u0-{name}", "active": False}
+    put = client.put(f"/Users/{ids[0]}", json=document, headers={"Content-Type": SCIM_JSON})
+    assert (put.status_code, store.times, put.json()["active"]) == (200, 0, False)
+    assert_stopped(deactivate(client, ids[1]), "deactivations")
 
 
 def test_a_brake_is_of_one_integration(start: Start, name: str) -> None:

@@ -15,7 +15,8 @@ from app.scim.registry import Registry
 from backends.base import Backend
 from config.settings import ProtectedSettings
 from tests.api.expect import refused, unchanged
-from tests.support.service import GROUP, SEARCH_REQUEST, USER, Client, running
+from tests.conformance.helpers import MANAGER
+from tests.support.service import ENTERPRISE, GROUP, SEARCH_REQUEST, USER, Client, running
 
 pytestmark = pytest.mark.every_store
 
@@ -170,3 +171,20 @@ def test_protection_by_what_the_store_has_no_place_for(
     assert changed(client, path, "externalId", "free-2").status_code in (200, 204)
     backend.update("Group", cast.team, Change(relations={"members": Delta(clear=True)}))
     assert client.delete(path).status_code == 204
+
+
+def test_a_hidden_manager_is_nobody_and_stays(start: Callable[..., Client], cast: Cast, backend: Backend) -> None:
+    client, ann = start(hidden=True), cast.path("ann")
+    backend.update("User", cast.ann, Change({MANAGER: cast.root}))
+    assert "manager" not in client.get(ann).json().get(ENTERPRISE, {})
+    for filter in (f'{MANAGER} eq "{cast.root}"', f"{MANAGER} pr", f"{ENTERPRISE}:manager pr"):
+        found = client.found("/Users", f'userName eq "ann-{cast.name}" and {filter}')
+        assert found == set()
+    document = {"schemas": [USER], "userName": f"ann-{cast.name}", "title": "Captain"}
+    put = client.put(ann, json=document, headers={"Content-Type": "application/scim+json"})
+    assert (put.status_code, ENTERPRISE in put.json()) == (200, False)
+    removed = client.change(ann, {"op": "remove", "path": f"{ENTERPRISE}:manager"})
+    assert removed.status_code in (200, 204)
+    assert client.change(ann, {"op": "remove", "path": MANAGER}).status_code in (200, 204)
+    held = backend.get("User", cast.ann, frozenset({MANAGER, "title"})).values
+    assert held == {MANAGER: cast.root, "title": "Captain"}

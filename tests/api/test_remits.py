@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from app.control import Access, Only, Outside, Remit
+from app.scim.registry import Registry
+from backends.base import Backend
+from config.settings import BrakesSettings
 from tests.api.expect import new_user, refused, unchanged
-from tests.support.service import GROUP, USER, Client, Service
+from tests.support.service import GROUP, USER, Client, Service, running
 
 
 def limited(service: Service, name: str, remit: Remit) -> tuple[str, Client]:
@@ -93,3 +97,21 @@ def test_a_change_of_the_remit_holds_for_the_next_request(client: Client, servic
         service.control.set_remit(id, Remit())
         assert some.get(user).status_code == 200
     assert client.get(user).status_code == 200
+
+
+def test_a_brake_does_not_tell_who_is_in_a_group_outside(
+    backend: Backend, registry: Registry, tmp_path: Path, name: str
+) -> None:
+    """Who may not see the group gets the same answer for a member as for anybody else, however full the measure is."""
+    with running(backend, registry, tmp_path, brakes=BrakesSettings(member_removals=1, share=0)) as service:
+        client = service.client()
+        people = [client.user(f"{which}-{name}")["id"] for which in ("in", "too", "out")]
+        other = f"/Groups/{client.group(f'Other {name}', *people[:2])['id']}"
+        _, some = limited(service, name, Remit(groups='displayName sw "Team"'))
+        with some, unchanged(client, other):
+            for filter in (f'display eq "in-{name}" or display eq "too-{name}"', f'display eq "out-{name}"'):
+                removal = {"op": "remove", "path": f"members[{filter}]"}
+                refused(some.change(other, removal), 403)
+            refused(some.put(other, json={"schemas": [GROUP], "displayName": f"Other {name}"}), 403)
+            refused(some.change(other, {"op": "remove", "path": "members"}), 403)
+        assert service.control.brakes.applied() == []

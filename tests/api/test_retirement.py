@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.scim.registry import Registry
+from app.services import retirement
 from backends.base import Backend
 from config.settings import LifecycleSettings
 from tests.support.service import USER, Client, running
@@ -69,6 +70,47 @@ def test_who_comes_back_with_another_name(client: Client, name: str) -> None:
     answer = client.create("/Users", {"schemas": [USER], "userName": name, "emails": work(f"MAIL-{name}")})
     assert (answer.status_code, answer.json()["id"]) == (201, user)
     assert client.get(f"/Users/{user}").json()["userName"] == name
+
+
+def test_who_has_somebody_elses_name_or_email_does_not_come_back_as_that_one(client: Client, name: str) -> None:
+    """A userName is compared with userNames, a work e-mail with work e-mails."""
+    gone = {
+        deleted(client, f"mum-{name}", emails=[{"type": "home", "value": f"family-{name}"}]),
+        deleted(client, f"named-{name}"),
+        deleted(client, f"third-{name}", emails=work(f"kid-{name}")),
+    }
+    for user, address in (("son", "family"), ("other", "named"), ("kid", "nothing")):
+        new = {"schemas": [USER], "userName": f"{user}-{name}", "emails": work(f"{address}-{name}")}
+        answer = client.create("/Users", new)
+        assert answer.status_code == 201
+        assert answer.json()["id"] not in gone
+
+
+def test_of_two_with_one_work_email_none_comes_back(client: Client, name: str) -> None:
+    """Someone who has it as a private one makes the other no less unique."""
+    first = deleted(client, f"a-{name}", emails=work(f"mail-{name}"))
+    home = deleted(client, f"b-{name}", emails=[{"type": "home", "value": f"mail-{name}"}])
+    new = {"schemas": [USER], "userName": f"c-{name}", "emails": work(f"mail-{name}")}
+    assert client.create("/Users", new).json()["id"] == first
+    assert client.delete(f"/Users/{first}").status_code == 204
+    second = deleted(client, f"d-{name}", title="x")
+    work_of_second = {"schemas": [USER], "userName": f"d-{name}", "emails": work(f"mail-{name}")}
+    assert client.create("/Users", work_of_second).json()["id"] == second
+    assert client.delete(f"/Users/{second}").status_code == 204
+    answer = client.create("/Users", {**new, "userName": f"e-{name}"})
+    assert answer.status_code == 201
+    assert answer.json()["id"] not in {first, second, home}
+
+
+def test_of_more_than_are_looked_at_none_comes_back_by_an_email(
+    client: Client, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows then whether another one has it."""
+    monkeypatch.setattr(retirement, "_LOOKED_AT", 1)
+    gone = {deleted(client, f"a-{name}", emails=work(f"mail-{name}"))}
+    gone.add(deleted(client, f"b-{name}", emails=[{"type": "home", "value": f"mail-{name}"}]))
+    new = {"schemas": [USER], "userName": f"c-{name}", "emails": work(f"mail-{name}")}
+    assert client.create("/Users", new).json()["id"] not in gone
 
 
 def test_who_was_deactivated_before(client: Client, name: str) -> None:

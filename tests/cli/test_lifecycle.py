@@ -55,6 +55,8 @@ def test_retired_users(landfall: Landfall) -> None:
         ("restore", "done"),
     ]
     assert {record["integration"] for record in records} == {"operator"}
+    assert {record["name"] for record in records[:2]} == {"u1@corp.example", "u2@corp.example"}
+    assert all(record["changes"]["before"]["title"] == "Dr" for record in records[:2])
     landfall.output("audit", "verify")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from app.control import ControlStore
 from app.scim.query import Change, Delta, Draft
@@ -12,7 +14,7 @@ from app.scim.registry import load
 from app.services.rehearsal import Rehearsing
 from backends.base import Backend
 from backends.sql.backend import SqlBackend
-from tests.cli.conftest import Landfall
+from tests.cli.conftest import COMMAND, Landfall
 
 
 @contextmanager
@@ -42,17 +44,21 @@ def test_changes_are_shown_before_and_after(landfall: Landfall) -> None:
         view.update("User", ann, Change({"title": "Head", "nickName": "A", "password": "correct-horse"}))
         view.update("Group", team, Change(relations={"members": Delta((ann,), (bob,))}))
         view.create("User", Draft({"userName": "cid", "emails": [{"value": "c@x.example"}, {"value": "d@x.example"}]}))
+        dot = store.create("User", Draft({"userName": "dot", "password": "correct-horse"})).id
+        view.update("User", dot, Change({"password": None}))
         view.delete("User", bob)
     lines = landfall.output("rehearsal", "show").splitlines()
     assert [line.split()[:3] for line in lines[1:]] == [
         ["create", "User", "cid"],
         ["update", "User", "ann"],
+        ["update", "User", "dot"],
         ["update", "Group", "Team"],
         ["delete", "User", "bob"],
     ]
     assert "emails: c@x.example, d@x.example" in lines[1]
     assert "title: Clerk → Head; nickName: nothing → A; password: set" in lines[2]
-    assert "members: +1" in lines[3]
+    assert "password: nothing" in lines[3]
+    assert "members: +1" in lines[4]
     told = {item["name"]: item for item in landfall.json("rehearsal", "show")}
     assert (told["ann"]["before"], told["ann"]["after"]) == (
         {"title": "Clerk", "nickName": None},
@@ -87,6 +93,40 @@ def test_what_cannot_be_applied_is_told(landfall: Landfall) -> None:
     with opened(landfall) as (store, view):
         title = frozenset({"title"})
         assert view.get("User", ann, title) == store.get("User", ann, title)
+
+
+def test_a_script_is_made_before_it_is_read(landfall: Landfall) -> None:
+    """Whoever looks through it, with most of it still in the pipe, keeps nobody off the store."""
+    landfall.output("db", "upgrade")
+    with opened(landfall) as (store, view):
+        for number in range(200):
+            view.create("User", Draft({"userName": f"u{number}", "title": "x" * 1000}))
+        command = [*COMMAND, "rehearsal", "show", "--format", "sql"]
+        with subprocess.Popen(command, env=landfall.environ, cwd=landfall.directory, stdout=subprocess.PIPE) as showing:
+            assert showing.stdout is not None
+            assert showing.stdout.readline() == b"-- create User u0\n"
+            store.create("User", Draft({"userName": "others"}))
+            assert showing.stdout.read().count(b"INSERT INTO scim_users") == 200
+        assert showing.returncode == 0
+
+
+def test_applying_stops_without_a_store(landfall: Landfall) -> None:
+    """What was done is listed, with what the store did not answer to any more; nothing else is tried."""
+    landfall.output("db", "upgrade")
+    with opened(landfall) as (_, view):
+        for name in ("ann", "bob", "cid"):
+            view.create("User", Draft({"userName": name}))
+        with closing(sqlite3.connect(landfall.home / "landfall.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            done = landfall.run("rehearsal", "apply", "--yes")
+    assert (done.returncode, "the store is not available" in done.stderr, "Traceback" in done.stderr) == (
+        1,
+        True,
+        False,
+    )
+    assert "Done: 0. Not done: 1." in done.stdout
+    assert [line.split()[:4] for line in done.stdout.splitlines()[2:]] == [["refused", "create", "User", "ann"]]
+    assert len(landfall.json("rehearsal", "show")) == 3
 
 
 def test_check_tells_of_a_rehearsal(landfall: Landfall) -> None:

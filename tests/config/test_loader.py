@@ -212,7 +212,21 @@ def test_where_a_syslog_server_may_be(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "log", "dev/log", "tcp://log.example", "udp://", "udp://log.example:99999", "udp://a b", "/a\nb"]
+    "address",
+    [
+        "",
+        "log",
+        "dev/log",
+        "tcp://log.example",
+        "udp://",
+        "udp://log.example:99999",
+        "udp://a b",
+        "/a\nb",
+        # No host can have a part of its name that is empty or longer than 63 characters (RFC 1035 section 2.3.4).
+        "udp://log..example:514",
+        "udp://.example",
+        f"udp://{'x' * 64}.example",
+    ],
 )
 def test_what_is_no_syslog_server_is_refused(address: str) -> None:
     assert set(faults(None, {"LANDFALL_AUDIT_SYSLOG": address})) == {"audit.syslog"}

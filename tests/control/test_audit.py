@@ -78,6 +78,24 @@ def test_a_changed_column_is_found(store: ControlStore, filled: list[AuditRecord
     assert (chain.count, chain.wrong) == (2, 4 if column == "seq" else 3)
 
 
+@pytest.mark.parametrize("column", [column.name for column in audit.columns])
+def test_a_column_of_another_type_is_found(
+    store: ControlStore, filled: list[AuditRecord], engine: Engine, column: str
+) -> None:
+    """What SQLite lets anyone write: octets, text that is no UTF-8, and text or a fraction for a number."""
+    if engine.dialect.name != "sqlite":
+        pytest.skip("this database keeps the types of columns")
+    for value in ("x'ff'", "CAST(x'ff' AS TEXT)", "'~'", "7.5"):
+        with engine.begin() as connection:
+            named = "(SELECT max(rowid) FROM audit)"
+            connection.exec_driver_sql(f"UPDATE audit SET {column} = {value} WHERE rowid = {named}")
+        chain = store.audit.verify()
+        assert (chain.count, chain.last, chain.hash) == (4, 4, filled[3].hash)
+        follows = "it does not follow on the record before it" if column == "prev_hash" else ""
+        assert (chain.wrong, chain.fault) == (5, follows or "it is not as it was written")
+        assert store.audit.get(1) == filled[0]
+
+
 @pytest.mark.parametrize("column", ["resource_id", "name", "name_key", "version"])
 def test_a_value_that_was_taken_away_is_found(
     store: ControlStore, filled: list[AuditRecord], engine: Engine, column: str
@@ -127,6 +145,31 @@ def test_ends_that_were_changed_are_found(
     with engine.begin() as connection:
         connection.execute(update(audit_marks).where(audit_marks.c.name == name).values({column: value}))
     assert store.audit.verify().wrong == wrong
+
+
+@pytest.mark.parametrize(("name", "end", "wrong"), [("head", "ends", 6), ("anchor", "begins", 1)])
+def test_an_end_that_was_taken_away_is_found(
+    store: ControlStore, filled: list[AuditRecord], engine: Engine, name: str, end: str, wrong: int
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(delete(audit_marks).where(audit_marks.c.name == name))
+    chain = store.audit.verify()
+    assert (chain.wrong, chain.fault) == (wrong, f"the mark of where the chain {end} is missing or damaged")
+    assert chain.count == (len(filled) if name == "head" else 0)
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("head", 6), ("anchor", 1)])
+@pytest.mark.parametrize("column", ["seq", "hash"])
+def test_an_end_of_another_type_is_found(
+    store: ControlStore, filled: list[AuditRecord], engine: Engine, name: str, column: str, wrong: int
+) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("this database keeps the types of columns")
+    for value in ("x'ff'", "CAST(x'ff' AS TEXT)"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"UPDATE audit_marks SET {column} = {value} WHERE name = '{name}'")
+        chain = store.audit.verify()
+        assert (chain.wrong, chain.hash) == (wrong, filled[4].hash if name == "head" else "")
 
 
 def test_what_is_there_is_not_taken_in_twice(store: ControlStore, filled: list[AuditRecord]) -> None:

@@ -45,10 +45,32 @@ def test_an_approval_is_asked_for_once_and_ends_with_the_adoption(store: Control
     assert (candidate.kind, candidate.resource_id, candidate.name, candidate.approved) == ("User", "a", "ann", False)
     assert not store.managed.approve("b")
     assert store.managed.approve("a")
-    assert store.managed.ask("User", "a", "ann", OTHER)
+    assert store.managed.ask("User", "a", "ann", MINE)
     assert [c.approved for c in store.managed.waiting()] == [True]
     store.managed.claim("User", ["a"], MINE)
     assert store.managed.waiting() == []
+
+
+def test_an_approval_is_for_the_integration_that_asked(store: ControlStore) -> None:
+    mine, other = (store.create_integration(name, Access.FULL).id for name in ("mine", "other"))
+    assert not store.managed.ask("User", "a", "ann", mine)
+    assert not store.managed.ask("User", "a", "ann", other)
+    assert store.managed.approve("a")
+    assert not store.managed.ask("User", "a", "ann", other)
+    assert [(c.integration_id, c.approved) for c in store.managed.waiting()] == [(mine, True)]
+    assert store.managed.ask("User", "a", "ann", mine)
+
+
+def test_when_the_integration_that_asked_is_revoked_another_one_asks_anew(store: ControlStore) -> None:
+    mine, other, third = (store.create_integration(name, Access.FULL).id for name in ("mine", "other", "third"))
+    assert not store.managed.ask("User", "a", "ann", mine)
+    assert store.managed.approve("a")
+    store.revoke_integration(mine)
+    assert not store.managed.ask("User", "a", "ann", other)
+    assert not store.managed.ask("User", "a", "ann", third)
+    assert [(c.integration_id, c.approved) for c in store.managed.waiting()] == [(other, False)]
+    assert store.managed.approve("a")
+    assert store.managed.ask("User", "a", "ann", other)
 
 
 def test_two_processes_claim_at_once(open_store: Callable[[], ControlStore]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import time
@@ -13,13 +14,27 @@ from typing import Any
 import orjson
 import pytest
 
-from app.control import AuditRecord, ControlStore, Wanted, upgrade
+from app.control import AuditRecord, ControlStore, ControlUnavailable, Wanted, upgrade
 from app.scim.registry import Registry, load
 from app.services.audit import AuditJournal, Recovery, Spools, lines, mover
-from app.services.audit.spool import Spool
+from app.services.audit import spool as spool_module
+from app.services.audit.spool import Spool, State
 from app.services.audit.syslog import Syslog
 from app.services.journal import Actor, Recording, Write, recorded
-from backends.errors import Unavailable
+from app.services.preconditions import PreconditionFailed
+from app.services.remit import OutsideRemit
+from backends.errors import (
+    Duplicate,
+    NotFound,
+    Protected,
+    ReadOnly,
+    RejectedValue,
+    StoreError,
+    TooManyCandidates,
+    Unavailable,
+    UnknownReference,
+    VersionMismatch,
+)
 from tests.support.reference import ReferenceBackend
 
 ACTOR = Actor("11111111-1111-1111-1111-111111111111", "entra")
@@ -181,6 +196,47 @@ def test_a_spool_in_use_is_left_alone(directory: Path, recovery: Recovery) -> No
     assert Spools(directory).state().without_outcome == 1
 
 
+@pytest.mark.parametrize("look", ["recovery", "state"])
+def test_a_spool_that_was_just_compacted_is_not_left(
+    directory: Path, recovery: Recovery, control: ControlStore, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """The one who looks opened the old file right before its process let it go."""
+    spool = Spool(directory)
+    write = Write(ACTOR, "delete", "User", "gone")
+    spool.append(lines.intent(write, 1))
+    held, taken = spool_module._held, spool.take()
+
+    def late(descriptor: int, *how: int) -> bool:
+        if taken and os.fstat(descriptor).st_size:
+            spool.compact([taken.pop() + b"\n"])
+        return held(descriptor, *how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool_module, "_held", late)
+        if look == "state":
+            assert Spools(directory).state().without_outcome == 0
+        else:
+            assert recovery.run(lambda: None).settled == 0
+    assert not taken
+    write.intended, write.outcome = True, "done"
+    spool.append(lines.outcome(write, 1))
+    spool.close()
+    assert recovery.run(lambda: None).moved == 1
+    assert [record.outcome for record in trail(control)] == ["done"]
+
+
+def test_a_spool_that_can_not_be_read_keeps_no_other(
+    directory: Path, recovery: Recovery, control: ControlStore
+) -> None:
+    spool = Spool(directory)
+    spool.append(lines.outcome(Write(ACTOR, "delete", "User", "gone", outcome="done"), 1))
+    spool.append(lines.intent(Write(ACTOR, "delete", "User", "gone"), 1))
+    spool.close()
+    (directory / "spool-0.jsonl").mkdir()
+    assert Spools(directory).state() == State(waiting=1, without_outcome=1)
+    assert (recovery.run(lambda: None).moved, len(trail(control))) == (2, 2)
+
+
 def test_one_process_looks_after_what_is_left(directory: Path, recovery: Recovery) -> None:
     spool = Spool(directory)
     spool.append(lines.intent(Write(ACTOR, "delete", "User", "gone"), 1))
@@ -253,6 +309,25 @@ def test_any_value_has_its_record(
         assert changes["after"]["title"] == value
 
 
+@pytest.mark.parametrize("large", ["values", "notes"])
+def test_what_is_too_large_keeps_what_was_asked_for(
+    open_journal: Callable[..., AuditJournal], control: ControlStore, registry: Registry, large: str
+) -> None:
+    """As far as there is room for that."""
+    journal = open_journal()
+    much = "x" * (lines.MAX_CHANGES + 1)
+    notes = ("undo of 7", much) if large == "notes" else ("undo of 7",)
+    write = Write(ACTOR, "patch", "User", "a", ("title",), notes)
+    with recorded(journal, registry.type("User"), write) as recording:
+        recording.intend({"title": much if large == "values" else "Captain"})
+        recording.done(None)
+    journal.close()
+    changes = orjson.loads(trail(control)[0].changes)
+    kept = {"attributes": ["title"], "notes": ["undo of 7"]} if large == "values" else {}
+    assert {name: value for name, value in changes.items() if name != "omitted"} == kept
+    assert changes["omitted"]["octets"] > lines.MAX_CHANGES
+
+
 def test_old_records_are_removed(
     open_journal: Callable[..., AuditJournal], control: ControlStore, registry: Registry
 ) -> None:
@@ -262,6 +337,28 @@ def test_old_records_are_removed(
     make(journal, registry, "young")
     until(lambda: [record.name for record in trail(control)] == ["young"])
     assert control.audit.verify().wrong is None
+
+
+def test_old_records_are_removed_although_recovery_fails(
+    open_journal: Callable[..., AuditJournal],
+    control: ControlStore,
+    directory: Path,
+    backend: ReferenceBackend,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spool = Spool(directory)
+    spool.append(lines.intent(Write(ACTOR, "patch", "User", "left"), 1))
+    spool.close()
+    old = Write(ACTOR, "delete", "User", "gone", outcome="done")
+    control.audit.append([story.entry() for story in lines.take_in([lines.outcome(old, 1)], {})])
+
+    def away(*_: object) -> None:
+        raise Unavailable
+
+    monkeypatch.setattr(backend, "get", away)
+    open_journal(keep_days=30).start()
+    until(lambda: trail(control) == [])
+    assert Spools(directory).state().without_outcome == 1
 
 
 def test_a_write_that_is_tried_again_has_its_last_intent(
@@ -304,6 +401,61 @@ def test_what_is_reported_after_the_store_has_written_alters_no_outcome(
     assert [record.outcome for record in trail(control)] == ["done"]
 
 
+def _mismatch(to: type[Exception]) -> Exception:
+    """What is reported of a write that the store refused for its version."""
+    error = to()
+    error.__cause__ = VersionMismatch()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (Unavailable(), "Unavailable (unclear)"),
+        (ControlUnavailable(), "ControlUnavailable (unclear)"),
+        (StoreError(), "StoreError (unclear)"),
+        (SystemExit(1), "SystemExit (unclear)"),
+        (KeyError("x"), "KeyError (unclear)"),
+        (NotFound(), "NotFound"),
+        (Duplicate(), "Duplicate"),
+        (VersionMismatch(), "VersionMismatch"),
+        (UnknownReference("members", ["a"]), "UnknownReference"),
+        (RejectedValue("title", "too long"), "RejectedValue"),
+        (TooManyCandidates(), "TooManyCandidates"),
+        (ReadOnly(), "ReadOnly"),
+        (Protected(), "Protected"),
+        (PreconditionFailed(), "PreconditionFailed"),
+        (OutsideRemit("not yours"), "OutsideRemit"),
+        (_mismatch(Unavailable), "Unavailable"),
+        (_mismatch(LookupError), "LookupError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_intended_write_whose_answer_was_lost_is_unclear(
+    open_journal: Callable[..., AuditJournal],
+    control: ControlStore,
+    registry: Registry,
+    error: BaseException,
+    outcome: str,
+) -> None:
+    """Unless what was reported tells that nothing has changed; and what was not intended has not changed anything."""
+    journal = open_journal()
+
+    def fail(recording: Recording, *, intended: bool) -> None:
+        if intended:
+            recording.intend({"title": "new"})
+        raise error
+
+    for intended in (True, False):
+        write = Write(ACTOR, "patch", "User", "a")
+        with pytest.raises(type(error)), recorded(journal, registry.type("User"), write) as made:
+            fail(made, intended=intended)
+    journal.close()
+    assert [record.outcome for record in trail(control)] == [outcome, type(error).__name__]
+    assert all(record.failed for record in trail(control))
+    assert len(control.audit.latest(Wanted(failed=True), 9)) == 2
+
+
 def test_secrets_are_in_no_file(
     open_journal: Callable[..., AuditJournal], tmp_path: Path, control: ControlStore, registry: Registry
 ) -> None:
@@ -339,10 +491,13 @@ def test_records_go_to_syslog(
             assert large[1]["changes"].keys() == {"omitted"}
 
 
+@pytest.mark.parametrize("address", ["/nobody", "udp://log..example:514", "udp://127.0.0.1:99999"])
 def test_a_syslog_server_that_is_away_stops_nothing(
-    open_journal: Callable[..., AuditJournal], control: ControlStore, registry: Registry, tmp_path: Path
+    open_journal: Callable[..., AuditJournal], control: ControlStore, registry: Registry, tmp_path: Path, address: str
 ) -> None:
-    journal = open_journal(sink=Syslog(str(tmp_path / "nobody")))
+    syslog = Syslog(f"{tmp_path}{address}" if address.startswith("/") else address)
+    journal = open_journal(sink=syslog)
     make(journal, registry, "mira")
     journal.close()
     assert len(trail(control)) == 1
+    syslog.send(trail(control))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.scim.registry import Registry, load
 from app.services.audit import Recovery, Spools, lines
 from app.services.audit.spool import Spool
 from app.services.journal import Actor, Journal, Operation, Recording, Write
+from backends.base import Capability
 from tests.support.reference import ReferenceBackend
 
 ACTOR = Actor("11111111-1111-1111-1111-111111111111", "entra")
@@ -47,6 +49,11 @@ class World:
         self._trail = control.audit
         self._recovery = Recovery(control.audit, Spools(directory), self.backend, registry, grace=0)
 
+    def serve_only(self, *kinds: str) -> None:
+        """The next process serves no other kinds than these."""
+        types = tuple(type for type in self._types.types if type.name in kinds)
+        self._recovery._registry = replace(self._types, types=types)
+
     def killed(self, *writes: tuple[Write, dict[str, Any], bool]) -> None:
         """A process tells of these writes (each with what it intends, and whether it lives to know the outcome)."""
         spool = Spool(self._directory)
@@ -58,9 +65,15 @@ class World:
                 journal.end(write)
         spool.close()
 
-    def found(self) -> list[AuditRecord]:
-        """The records after the next process has looked after what was left."""
-        self._recovery.run(lambda: None)
+    def found(self, meanwhile: Sequence[Write] = ()) -> list[AuditRecord]:
+        """The records after the next process has looked after what was left. What living ones did `meanwhile` comes
+        into the trail when it waits for them."""
+
+        def catch_up() -> None:
+            told = [lines.outcome(write, time.time_ns() // 1000) for write in meanwhile]
+            self._trail.append([story.entry() for story in lines.take_in(told, {})])
+
+        self._recovery.run(catch_up)
         assert Spools(self._directory).state().without_outcome == 0
         assert self._trail.verify().wrong is None
         return list(self._trail.records(Wanted()))
@@ -120,6 +133,25 @@ def test_a_creation_that_was_asked_for_again(world: World) -> None:
     again = Write(ACTOR, "create", "User", made.id, version=made.stamp.version, outcome="done")
     world.killed((again, {"values": VALUES}, True))
     assert sorted(record.outcome for record in world.found()) == ["done", FOUND_NOT_DONE]
+
+
+@pytest.mark.parametrize("title", ["Pilot", "Captain"], ids=["same", "other"])
+def test_a_creation_that_another_client_made(world: World, title: str) -> None:
+    """By a process that lives; its record is on its way into the trail."""
+    left = Write(ACTOR, "create", "User")
+    world.killed((left, {"values": VALUES}, False))
+    made = world.backend.create("User", Draft({**VALUES, "title": title}))
+    hr = Actor("22222222-2222-2222-2222-222222222222", "hr")
+    theirs = Write(hr, "create", "User", made.id, version=made.stamp.version, outcome="done")
+    records = {record.record: record for record in world.found([theirs])}
+    assert (records[left.key].outcome, records[left.key].resource_id) == (FOUND_NOT_DONE, None)
+    assert records[theirs.key].outcome == "done"
+
+
+def test_two_creations_of_which_one_was_made(world: World) -> None:
+    world.killed(*((Write(ACTOR, "create", "User"), {"values": VALUES}, False) for _ in range(2)))
+    world.backend.create("User", Draft(VALUES))
+    assert [record.outcome for record in world.found()] == [FOUND_DONE, FOUND_NOT_DONE]
 
 
 def test_a_creation_that_was_changed_since(world: World) -> None:
@@ -255,6 +287,30 @@ def test_members_that_a_known_change_named_since(world: World, delta: Delta) -> 
     assert world.found()[-1].outcome == FOUND_UNCLEAR
 
 
+def test_a_slot_of_which_a_later_write_may_have_been(world: World) -> None:
+    """A write without an answer takes the proof away, as one that was made does."""
+    user = world.user(title="Pilot")
+    left = Write(ACTOR, "patch", "User", user.id)
+    lost = Write(ACTOR, "patch", "User", user.id, outcome="Unavailable (unclear)")
+    world.killed((left, {"values": {"title": "Captain"}}, False), (lost, {"values": {"title": "Officer"}}, True))
+    world.backend.update("User", user.id, Change({"title": "Captain"}))
+    world.backend.update("User", user.id, Change({"title": "Officer"}))
+    _known(world, "User", user.id, Change({"active": True}))
+    assert {record.record: record.outcome for record in world.found()}[left.key] == FOUND_UNCLEAR
+
+
+def test_what_may_have_come_back_before_it_went(world: World) -> None:
+    """Whether it was there when it was to be changed nobody knows."""
+    for restored, outcome in (("NotFound", FOUND_NOT_DONE), ("Unavailable (unclear)", FOUND_UNCLEAR)):
+        user = world.user(f"mira-{len(restored)}")
+        world.backend.delete("User", user.id)
+        gone = Write(ACTOR, "delete", "User", user.id, outcome="done")
+        back = Write(ACTOR, "restore", "User", user.id, outcome=restored)
+        left = Write(ACTOR, "patch", "User", user.id)
+        world.killed((gone, {"values": {}}, True), (back, {"values": {}}, True), (left, {"values": {}}, False))
+        assert {record.record: record.outcome for record in world.found()}[left.key] == outcome
+
+
 @pytest.mark.parametrize("operation", ["delete", "retire"])
 def test_what_was_to_go(world: World, operation: Operation) -> None:
     user = world.user(title="Pilot")
@@ -265,9 +321,54 @@ def test_what_was_to_go(world: World, operation: Operation) -> None:
     assert world.outcome(operation, user.id, **intended) == FOUND_DONE
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
+def test_a_retired_user_who_was_to_go_for_ever(world: World, named: bool) -> None:
+    user = world.user()
+    world.backend.retire("User", user.id)
+    values = {"userName": "mira"} if named else {}
+    intended: dict[str, Any] = {"values": dict.fromkeys(values), "before": values, "read": _EVERYTHING}
+    assert world.outcome("delete", user.id, **intended) == FOUND_NOT_DONE
+    world.backend.purge("User", user.id)
+    assert world.outcome("delete", user.id, **intended) == FOUND_DONE
+
+
+def test_a_retired_user_who_can_not_be_looked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store was set up to keep the retired, and is not any more."""
+    user, other = world.user(), world.user("bo")
+    retired = Write(ACTOR, "retire", "User", user.id, outcome="done")
+    purge, delete = (Write(ACTOR, "delete", "User", id) for id in (user.id, other.id))
+    world.killed((retired, {"values": {}}, True), (purge, {"values": {}}, False), (delete, {"values": {}}, False))
+    world.backend.retire("User", user.id)
+    world.backend.delete("User", other.id)
+    monkeypatch.setattr(world.backend, "capabilities", world.backend.capabilities & ~Capability.RETIRE)
+    outcomes = {record.record: record.outcome for record in world.found()}
+    assert (outcomes[purge.key], outcomes[delete.key]) == (FOUND_UNCLEAR, FOUND_DONE)
+
+
 def test_what_is_no_more(world: World) -> None:
     assert world.outcome("patch", "gone", values={"title": "Captain"}) == FOUND_UNCLEAR
     assert world.outcome("restore", "gone", values={}) == FOUND_NOT_DONE
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "intended"),
+    [
+        ("create", "Group", {"values": {"displayName": "g"}}),
+        ("delete", "Group", {"values": {}}),
+        ("patch", "User", {"values": {}, "relations": {"friends": Delta(clear=True)}}),
+    ],
+)
+def test_what_has_no_place_any_more_keeps_no_other(
+    world: World, operation: Operation, kind: str, intended: dict[str, Any]
+) -> None:
+    """The process that ended served a kind or had a relation that the present one has not."""
+    world.serve_only("User")
+    user = world.user(title="Pilot").id
+    strange = Write(ACTOR, operation, kind, None if operation == "create" else user)
+    other = Write(ACTOR, "patch", "User", user)
+    world.killed((strange, intended, False), (other, {"values": {"title": "Captain"}}, False))
+    outcomes = {record.record: record.outcome for record in world.found()}
+    assert outcomes == {strange.key: FOUND_UNCLEAR, other.key: FOUND_NOT_DONE}
 
 
 def test_a_write_that_is_young_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

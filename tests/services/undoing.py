@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import orjson
+import pytest
 
-from app.control import AuditRecord, ControlStore, Entry, Wanted
+from app.control import AuditRecord, ControlStore, Entry, Wanted, upgrade
 from app.scim.patch.operations import operations_from
 from app.scim.query import Change, Delta, Draft, ResourceId, Slot
 from app.services.adoption import Adoption
@@ -25,12 +27,53 @@ from app.services.undo import Made, Undo, Undoing
 from backends.base import Backend
 from backends.errors import NotFound
 from config.settings import BrakesSettings, LifecycleSettings
+from tests.conformance.helpers import MANAGER
+from tests.support.stores import Opened, Store, selected
 
 ENTRA = Actor("11111111-1111-1111-1111-111111111111", "entra")
 HR = Actor("22222222-2222-2222-2222-222222222222", "hr")
 ANY = Preconditions()
 SOME = Preconditions(if_match=("*",))
 """A condition that always holds: what it is asked with is read before it is written."""
+
+STORES = ("reference", "linked", "sqlite", "postgresql", "openldap")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test on each of these stores that is selected."""
+    stores = [s for s in selected(variants=True) if s.name in STORES]
+    groups = {s.name: pytest.mark.xdist_group(f"{metafunc.module.__name__}-{s.name}") for s in stores}
+    parameters = [pytest.param(s, id=s.name, marks=groups[s.name]) for s in stores]
+    metafunc.parametrize("undo_store", parameters, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def undo_store(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """One store of the kind for all tests."""
+    chosen: Store = request.param
+    with chosen.open(request) as opened:
+        yield opened
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[ControlStore]:
+    url = f"sqlite:///{tmp_path / 'control.db'}"
+    upgrade(url)
+    control = ControlStore(url)
+    yield control
+    control.close()
+
+
+@pytest.fixture
+def world(undo_store: Opened, control: ControlStore) -> World:
+    """The store without anybody."""
+    undo_store.empty()
+    return World(undo_store.backend, control)
+
+
+def reporting_to(boss: str) -> dict[str, Any]:
+    """The values of who has that manager."""
+    return {MANAGER: boss}
 
 
 class TrailJournal:

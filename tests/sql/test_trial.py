@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 
 from app.scim.query import Change, Delta, Draft, Query, Resource, Window
 from app.scim.registry import Registry
 from backends.base import Backend
-from backends.errors import Duplicate, NotFound
+from backends.errors import Duplicate, NotFound, Unavailable
 from backends.sql.backend import SqlBackend
 from tests.conformance.helpers import VERBATIM, group, members, state, user, users
+from tests.sql.watching import Watch
 from tests.support.values import full_user
 
 WANT = frozenset({"userName", "displayName", "externalId", "emails"})
@@ -102,3 +106,28 @@ def test_a_trial_that_fails_is_rolled_back(backend: SqlBackend) -> None:
     assert everyone(backend) == []
     backend.create("User", user("ann"))
     assert len(everyone(backend)) == 1
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_write_that_saw_half_of_another_is_tried_again(backend: SqlBackend, watch: Watch, times: int) -> None:
+    """As outside of a trial: once it is not disturbed any more it is made, and told to be so once; else the database is
+    busy, and the trial goes on."""
+    ann, bob = users(backend, 2)
+    backend.create("Group", group("Team", [ann, bob]))
+    disturbed: list[str] = []
+
+    def disturb(cursor: Any, text: str, _: Any) -> None:
+        if text.startswith("DELETE FROM scim_group_members WHERE") and len(disturbed) < times:
+            disturbed.append(text)
+            cursor.connection.cursor().execute("DELETE FROM scim_group_members")
+
+    with backend.trial() as tried:
+        watch.callbacks.append(disturb)
+        with nullcontext() if times == 1 else pytest.raises(Unavailable):
+            tried.backend.delete("User", ann.id)
+        watch.callbacks.clear()
+        assert disturbed
+        statements = tried.taken()
+        tried.backend.create("User", user("cid"))
+        assert len(everyone(tried.backend)) == (2 if times == 1 else 3)
+    assert [s.split()[0] for s in statements] == (["UPDATE", "DELETE", "UPDATE", "DELETE"] if times == 1 else [])

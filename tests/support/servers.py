@@ -134,6 +134,9 @@ class Server(ABC):
     def suspend(self) -> None:
         """Let it hang: connections stay open, are even accepted, and nothing answers."""
         self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            # The signal has been sent before each thread has stopped.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on after `suspend`; nothing happens when it was not suspended."""

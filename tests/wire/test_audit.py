@@ -23,6 +23,7 @@ from tests.wire.landfall import Landfall, directory_settings, serving, until
 
 WRITERS = 8
 WRITES = 125
+GONE = ("delete", "retire")
 """Of each writer: a thousand together."""
 SHORT = {"LANDFALL_SQL_STATEMENT_TIMEOUT_SECONDS": "8"}
 
@@ -149,10 +150,12 @@ def _overwritten(unclear: dict[str, Any], records: list[dict[str, Any]]) -> bool
     """Whether the same writer went on before anyone could ask the store: then the state is the same either way."""
     later = [r for r in records if r["id"] == unclear["id"] and r["time"] > unclear["time"] and r["outcome"] == "done"]
     if unclear["kind"] == "User":
+        if any(r["operation"] in GONE for r in later):
+            return True
         written = [r["changes"].get("after", {}).keys() | r["changes"].get("before", {}).keys() for r in later]
         slots: set[str] = set().union(*written)
         return slots >= set(unclear["changes"]["after"])
-    gone = {r["id"] for r in records if r["operation"] in ("delete", "retire") and r["outcome"] in ("done", FOUND_DONE)}
+    gone = {r["id"] for r in records if r["operation"] in GONE and r["outcome"] in ("done", FOUND_DONE)}
     moved = {*_delta(unclear)["add"], *_delta(unclear)["remove"]} - gone
     return moved <= {id for r in later for id in (*_delta(r)["add"], *_delta(r)["remove"])}
 
@@ -180,7 +183,7 @@ def _replayed(records: list[dict[str, Any]], group: str) -> tuple[dict[str, dict
         # Each user has one writer, and of the group each member has: they wrote one after another.
         for record in sorted(mine, key=lambda record: record["time"]):
             changes = record["changes"]
-            if record["operation"] in ("delete", "retire"):
+            if record["operation"] in GONE:
                 users.pop(id)
             elif record["kind"] == "User":
                 values = {**users.get(id, {}), **changes["after"]}

@@ -17,7 +17,8 @@ MAX_CHANGES = 6 * 1024 * 1024
 """Octets of values that one record may hold; of more than that their hash is kept. Databases bound a statement."""
 _TEXT = 255
 _LATE = ("id", "version", "operation", "notes")
-_CHANGES = ("attributes", "notes", "before", "after", "members")
+_ASKED = ("attributes", "notes")
+_CHANGES = (*_ASKED, "before", "after", "members")
 
 
 @dataclass(slots=True)
@@ -146,7 +147,10 @@ def _changes(fields: Mapping[str, Any]) -> str:
     text = orjson.dumps({name: fields[name] for name in _CHANGES if fields.get(name)})
     if len(text) > MAX_CHANGES:
         omitted = {"octets": len(text), "sha256": hashlib.sha256(text).hexdigest()}
-        text = orjson.dumps({"omitted": omitted})
+        asked = {name: fields[name] for name in _ASKED if fields.get(name)}
+        text = orjson.dumps({**asked, "omitted": omitted})
+        if len(text) > MAX_CHANGES:
+            text = orjson.dumps({"omitted": omitted})
     return text.decode()
 
 

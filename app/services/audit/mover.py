@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from threading import Event, Thread
 
 import structlog
@@ -82,11 +83,14 @@ class Mover:
 
     def _step(self, *, last: bool = False) -> bool:
         """Do what there is to do now; false when some of it has to be tried again."""
+        if not self._tried(lambda: self._carry(last=last)):
+            return False
+        # Each by itself: what others left may be beyond judging for long.
+        return last or all([self._tried(self._look), self._tried(self._prune)])
+
+    def _tried(self, part: Callable[[], None]) -> bool:
         try:
-            self._tell_late()
-            self._move(last=last)
-            if not last:
-                self._look()
+            part()
         except (ControlUnavailable, StoreError, OSError) as error:
             _log.warning("records wait in the spool", reason=str(error))
             return False
@@ -94,6 +98,10 @@ class Mover:
             _log.exception("records wait in the spool")
             return False
         return True
+
+    def _carry(self, *, last: bool) -> None:
+        self._tell_late()
+        self._move(last=last)
 
     def _tell_late(self) -> None:
         while self.late:
@@ -123,6 +131,9 @@ class Mover:
         if now >= self._next_look:
             waiting = self._recovery.run(self._catch_up).waiting
             self._next_look = now + (_LOOK_AGAIN_SECONDS if waiting else _LOOK_SECONDS)
+
+    def _prune(self) -> None:
+        now = time.monotonic()
         if self._keep_days and now >= self._next_pruning:
             self._next_pruning = now + _DAY
             self._trail.prune(int((time.time() - self._keep_days * _DAY) * 1_000_000))

@@ -17,8 +17,8 @@ from app.scim.registry import Registry, ResourceType
 from app.scim.types import comparable
 from app.services.audit.lines import Story, take_in
 from app.services.audit.spool import Spools
-from app.services.journal import SET
-from backends.base import Backend
+from app.services.journal import SET, UNCLEAR
+from backends.base import Backend, Capability
 from backends.errors import NotFound
 
 _BATCH = 200
@@ -27,6 +27,7 @@ _SLACK = 2_000_000
 """How far the clock of a store may be off, with times that are whole seconds, in microseconds."""
 _NAMES = ("userName", "displayName", "externalId")
 _GONE = ("delete", "retire")
+_RETIRABLE = "User"
 _WITNESSES = 20
 """Members that are missing of which one is looked for that exists: of those that are no more nothing can be told."""
 
@@ -146,11 +147,15 @@ class Recovery:
         if doubts:
             # By then the records of what others had written when the store was asked are in the trail.
             catch_up()
-            move(self._trail, [self._reconsidered(doubt) for doubt in doubts], self._sink)
+            for doubt in doubts:
+                # What one record says was created no other one created.
+                move(self._trail, [self._reconsidered(doubt)], self._sink)
         return len([story for _, story in stories if story.at <= latest]), kept
 
     def _judged(self, story: Story) -> Entry | _Doubt:
         kind, id = story.fields["kind"], story.fields["id"]
+        if not self._serves(story):
+            return story.entry(FOUND_UNCLEAR)
         resource_type = self._registry.type(kind)
         wanted = frozenset(story.fields["after"]) & resource_type.readable
         if id is None:
@@ -166,22 +171,53 @@ class Recovery:
         outcome = self._outcome(story, found, claimed)
         if outcome == FOUND_UNCLEAR and id is not None:
             return self._doubt(story, found)
-        done = outcome == FOUND_DONE
-        version = found.stamp.version if done and claimed is None else None
-        return story.entry(outcome, found.id if done else None, version)
+        if outcome != FOUND_NOT_DONE and id is None:
+            # Whoever made it may have told of it, and the record be on its way.
+            return _Doubt(story, found, set(), set())
+        return _entry(story, found, outcome, claimed)
+
+    def _serves(self, story: Story) -> bool:
+        """False for a kind or a relation that only the process which ended could ask its store for."""
+        known = {type.name: type.relations.keys() for type in self._registry.types}
+        kind = story.fields["kind"]
+        return kind in known and story.fields["members"].keys() <= known[kind]
 
     def _without_resource(self, story: Story) -> str:
         if story.fields["id"] is None or story.fields["operation"] == "restore":
             return FOUND_NOT_DONE
+        if story.fields["operation"] == "delete":
+            return self._without_deleted(story)
         if story.fields["operation"] in _GONE:
             return FOUND_DONE
         return FOUND_NOT_DONE if self._was_gone(story) else FOUND_UNCLEAR
 
+    def _without_deleted(self, story: Story) -> str:
+        """The outcome of a deletion, which may have been one of a retired user for ever."""
+        if story.fields["kind"] != _RETIRABLE:
+            return FOUND_DONE
+        was_gone = self._was_gone(story)
+        if Capability.RETIRE not in self._backend.capabilities:
+            return FOUND_UNCLEAR if was_gone else FOUND_DONE
+        name = story.fields["name"]
+        there = name is not None and self._is_retired(story, [name])
+        if not there and (name is None or was_gone):
+            there = self._is_retired(story, None)
+        return FOUND_NOT_DONE if there else FOUND_DONE
+
+    def _is_retired(self, story: Story, names: list[str] | None) -> bool:
+        start, total = 1, 1
+        while start <= total:
+            page = self._backend.retired(_RETIRABLE, frozenset(), names, Window(start))
+            if any(user.id == story.fields["id"] for user in page.items):
+                return True
+            start, total = start + max(len(page.items), 1), page.total
+        return False
+
     def _was_gone(self, story: Story) -> bool:
         """Whether the last that is known of the resource from before is that it was taken away."""
         records = self._trail.records(Wanted(story.fields["kind"], story.fields["id"]))
-        earlier = [record.operation for record in records if not record.failed and record.at < story.at]
-        return bool(earlier) and earlier[-1] in _GONE
+        earlier = [record for record in records if _may_be_made(record) and record.at < story.at]
+        return bool(earlier) and not earlier[-1].failed and earlier[-1].operation in _GONE
 
     def _created(self, resource_type: ResourceType, story: Story, wanted: frozenset[str]) -> Resource | None:
         """The resource that has the first name of the intent which can be searched for."""
@@ -225,6 +261,10 @@ class Recovery:
     def _reconsidered(self, doubt: _Doubt) -> Entry:
         """An unknown change may have undone what was done. Known ones have not, unless they touch just that."""
         found, story = doubt.found, doubt.story
+        if story.fields["id"] is None:
+            claimed = self._trail.with_version(found.kind, found.id, found.stamp.version)
+            with self._backend.together():
+                return _entry(story, found, self._outcome(story, found, claimed), claimed)
         slots, ids, cleared = self._changed_since(story, found)
         if _made_at_once(story, found, slots):
             return story.entry(FOUND_DONE)
@@ -239,7 +279,7 @@ class Recovery:
         ids: set[str] = set()
         cleared = False
         for record in self._trail.records(Wanted(found.kind, found.id, since=story.at)):
-            if record.failed or record.resource_id != found.id:
+            if not _may_be_made(record) or record.resource_id != found.id:
                 continue
             changes = orjson.loads(record.changes)
             # What was too large to be kept may be anything.
@@ -255,7 +295,7 @@ class Recovery:
         version, without a record."""
         since = min(story.at, microseconds(found.stamp.modified) - _SLACK)
         records = self._trail.records(Wanted(since=since))
-        return any(not record.failed and record.operation in _GONE for record in records)
+        return any(_may_be_made(record) and record.operation in _GONE for record in records)
 
     def _exists(self, kind: str, id: str) -> bool:
         try:
@@ -287,6 +327,18 @@ class Recovery:
         if delta["clear"]:
             return present == set(delta["add"])
         return present.issuperset(delta["add"]) and present.isdisjoint(delta["remove"])
+
+
+def _may_be_made(record: AuditRecord) -> bool:
+    """Whether the write was made, or nobody knows."""
+    return not record.failed or record.outcome == FOUND_UNCLEAR or record.outcome.endswith(UNCLEAR)
+
+
+def _entry(story: Story, found: Resource, outcome: str, claimed: AuditRecord | None) -> Entry:
+    """The entry of a story whose outcome is known; `claimed` is the record that has the version of what was found."""
+    done = outcome == FOUND_DONE
+    version = found.stamp.version if done and claimed is None else None
+    return story.entry(outcome, found.id if done else None, version)
 
 
 def _made_at_once(story: Story, found: Resource, slots: set[str]) -> bool:

@@ -8,16 +8,19 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+
+import structlog
 
 from app.services.audit.lines import Story, take_in
 
 _NAME = "spool-*.jsonl"
 _READ = 4 * 1024 * 1024
 """Octets that are taken from a spool at a time."""
+_log = structlog.get_logger("landfall.audit")
 
 
 class Spool:
@@ -124,22 +127,25 @@ class Spools:
 
     @contextmanager
     def left(self) -> Iterator[list[tuple[Path, list[bytes]]]]:
-        """The spools whose processes are no more, each with its lines; nobody else has them until the block ends."""
+        """The spools whose processes are no more, each with its lines; nobody else has them until the block ends. One
+        that can't be read is passed over."""
         with ExitStack() as stack:
             found: list[tuple[Path, list[bytes]]] = []
             for path in self._paths():
-                with suppress(FileNotFoundError):
+                with _passing_over(path):
                     file = stack.enter_context(path.open("r+b"))
-                    if _held(file.fileno()):
+                    if _held(file.fileno()) and _is_there(file.fileno()):
                         found.append((path, file.read().splitlines()))
             yield found
 
     def state(self) -> State:
-        """What is in the spools at this moment."""
+        """What is in the spools at this moment, without those that can't be read."""
         state = State()
         for path in self._paths():
-            with suppress(FileNotFoundError), closing(path.open("rb")) as file:
+            with _passing_over(path), closing(path.open("rb")) as file:
                 left = _held(file.fileno(), fcntl.LOCK_SH)
+                if not _is_there(file.fileno()):
+                    continue
                 begun: dict[str, Story] = {}
                 ended = len(take_in(file.read().splitlines(), begun))
                 state = State(
@@ -160,9 +166,25 @@ def _make(directory: Path) -> tuple[Path, int]:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between the two steps it looked like one that was left, and may have been removed.
-        if os.fstat(descriptor).st_nlink:
+        if _is_there(descriptor):
             return path, descriptor
         os.close(descriptor)
+
+
+@contextmanager
+def _passing_over(path: Path) -> Iterator[None]:
+    """One file that can't be judged, such as one of another account, keeps nobody from the others."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _log.error("a spool of the audit is passed over", path=str(path), reason=str(error))
+
+
+def _is_there(descriptor: int) -> bool:
+    """False for a file that was removed since it was opened: its process may live and go on in another one."""
+    return os.fstat(descriptor).st_nlink > 0
 
 
 def _held(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:

@@ -33,7 +33,8 @@ class Syslog:
         for record in records:
             try:
                 self._open().emit(makeLogRecord({"msg": _message(record), "levelno": INFO, "levelname": "INFO"}))
-            except OSError as error:
+            except (OSError, ValueError) as error:
+                # A host or port that there can't be is a ValueError to the socket.
                 self.close()
                 _log.error("not sent to syslog", seq=record.seq, reason=str(error))
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from app.control import Copy, Managed, Origin, Rehearsal, Who
-from app.control.rehearsal import Writing
-from app.scim.query import Resource, ResourceId, Slot, Stamp
+from app.scim.query import Resource, ResourceId, Stamp
 from app.services.journal import Actor, Journal, Operation, Write, recorded
 from app.services.rehearsal.beneath import Beneath
-from app.services.rehearsal.copies import note, noted
 from app.services.rehearsal.journal import REHEARSED
-from app.services.rehearsal.making import Changed, Making, Sent, there
+from app.services.rehearsal.making import Changed, Making, Sent, there, without_missing
 from app.services.rehearsal.net import Action, Item, Key, Net
+from app.services.rehearsal.remains import Remains
 from backends.base import Backend
-from backends.errors import NotFound, StoreError, VersionMismatch
+from backends.errors import NotFound, StoreError, Unavailable, VersionMismatch
 
 _OPERATOR = Actor("operator", "operator")
 _OPERATIONS: Mapping[Action, Operation] = {
@@ -37,6 +36,8 @@ class Result(StrEnum):
     """The resource is not what it was when it was rehearsed."""
     REFUSED = "refused"
     """The store did not make it."""
+    WAITING = "waiting"
+    """What it refers to is not in the store yet, or a client has rehearsed on it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Outcome:
     result: Result
     id: ResourceId
     text: str = ""
+    unavailable: Unavailable | None = None
+    """Why nothing can be made at all, where that is so."""
 
 
 class Applying:
@@ -66,12 +69,13 @@ class Applying:
         self._beneath = Beneath(backend)
         self._net = Net(rehearsal, self._beneath)
         self._making = Making(backend, rehearsal)
-        self._ours: set[Key] = set()
+        self._remains = Remains(rehearsal, backend.registry, self._making)
 
     def run(self) -> Iterator[Outcome]:
         """Make one change after the other; each is told when it is made or can't be. A change may leave something that
-        can be done when another one was made, such as the manager of a circle."""
-        failed: dict[Key, str] = {}
+        can be done when another one was made, such as the manager of a circle; what still waits in the end is told
+        then. Raises Unavailable when the store can't be reached, after the change was told that was to be made."""
+        failed: set[Key] = set()
         items = self._net.items()
         changed = self._changed_meanwhile(items)
         while items:
@@ -80,20 +84,33 @@ class Applying:
                 if item.key in failed:
                     continue
                 outcome = self._apply(item, changed.get(item.key))
+                if outcome is None:
+                    continue
                 if outcome.result is not Result.APPLIED:
-                    failed[item.key] = outcome.text
+                    failed.add(item.key)
                 begun.add(item.key)
                 yield outcome
+                if outcome.unavailable is not None:
+                    raise outcome.unavailable
             items = [item for item in self._net.items() if item.key not in failed and self._is_new(item, begun)]
+        yield from self._waiting(failed)
         self._finish()
+
+    def _waiting(self, told: set[Key]) -> Iterator[Outcome]:
+        """What is left of changes that were made, because what it refers to could not be."""
+        for item in self._net.items():
+            if item.key in self._remains.keys and item.key not in told:
+                sent = self._sent(item)
+                if sent.left:
+                    yield Outcome(item, Result.WAITING, item.copy.id, _left(sent))
 
     def _is_new(self, item: Item, begun: set[Key]) -> bool:
         """Whether the item is what is left of one that was made in the last round, and can be made now. What clients
         rehearse meanwhile is left for the next time."""
-        if item.key not in self._ours or item.key in begun:
-            return False
-        sent = self._making.sent(self._backend.registry.type(item.copy.kind), item)
-        return bool(sent.values or any(not delta.empty for delta in sent.relations.values()))
+        return item.key in self._remains.keys and item.key not in begun and not self._sent(item).empty
+
+    def _sent(self, item: Item) -> Sent:
+        return self._making.sent(self._backend.registry.type(item.copy.kind), item)
 
     def _changed_meanwhile(self, items: list[Item]) -> dict[Key, str]:
         """Those of the resources that are not in the version that was rehearsed on, each with what is to be told."""
@@ -112,33 +129,49 @@ class Applying:
                 found[kind, id] = "it is no longer retired"
         return found
 
-    def _apply(self, item: Item, changed: str | None) -> Outcome:
-        id = self._making.id_of(item)
+    def _apply(self, item: Item, changed: str | None) -> Outcome | None:
+        """What becomes of an item; None where a client has taken it back meanwhile."""
+        kind, id = item.copy.kind, self._making.id_of(item)
+        now = self._rehearsal.find(kind, [id]).get(id)
+        if now is None:
+            return None
+        if now.revision != item.copy.revision:
+            return Outcome(item, Result.WAITING, id, "it was rehearsed on meanwhile")
         if changed is not None:
             return Outcome(item, Result.CONFLICT, id, changed)
-        resource_type = self._backend.registry.type(item.copy.kind)
-        sent = self._making.sent(resource_type, item)
-        write = self._write(item, id)
+        sent = self._sent(item)
+        if item.action == "update" and sent.left and sent.empty and not item.secrets:
+            return Outcome(item, Result.WAITING, id, _left(sent))
         try:
-            with recorded(self._journal, resource_type, write) as recording:
-                before = there(item.before)
-                recording.intend(sent.values, sent.relations, before=before, read=frozenset(item.before))
-                made = self._making.make(resource_type, item, sent)
-                recording.done(made.stamp if isinstance(made, Resource) else made, id=_id(made, id))
+            made = self._make(item, id, sent)
         except Changed as error:
             return Outcome(item, Result.CONFLICT, id, str(error))
         except VersionMismatch:
             return Outcome(item, Result.CONFLICT, id, "it was changed in the store at the same moment")
         except NotFound:
             return Outcome(item, Result.CONFLICT, id, "it is no longer there")
+        except Unavailable as error:
+            return Outcome(item, Result.REFUSED, id, str(error), error)
         except StoreError as error:
             return Outcome(item, Result.REFUSED, id, str(error))
         id = _id(made, id)
-        self._leave(item, id, made.stamp if isinstance(made, Resource) else made, sent)
+        self._remains.leave(item, id, made, sent)
         if item.action in ("create", "restore", "update"):
-            self._managed.claim(resource_type.name, [id], write.actor.integration_id)
-        told = f"{', '.join(item.secrets)} was not kept: it has to be sent again" if item.secrets else ""
-        return Outcome(item, Result.APPLIED, id, told)
+            self._managed.claim(kind, [id], _actor(item.copy.who).integration_id)
+        return Outcome(item, Result.APPLIED, id, "; ".join(_told(item)))
+
+    def _make(self, item: Item, id: ResourceId, sent: Sent) -> Resource | Stamp | None:
+        resource_type = self._backend.registry.type(item.copy.kind)
+        with recorded(self._journal, resource_type, self._write(item, id)) as recording:
+            live = self._making.found(resource_type, item)
+            values, before = sent.values, there(item.before)
+            read = frozenset(item.before)
+            if live is not None and item.action != "update":
+                values, before, read = dict.fromkeys(live.values), dict(live.values), frozenset(live.values)
+            recording.intend(values, sent.relations, before=before, read=read)
+            made = self._making.make(resource_type, item, sent, live)
+            recording.done(made.stamp if isinstance(made, Resource) else made, id=_id(made, id))
+        return made
 
     def _write(self, item: Item, id: ResourceId) -> Write:
         kind = item.copy.kind
@@ -149,61 +182,24 @@ class Applying:
         write.attributes, write.notes, write.name = (*item.after, *item.relations), (REHEARSED,), item.name
         return write
 
-    def _leave(self, item: Item, id: ResourceId, stamp: Stamp | None, sent: Sent) -> None:
-        """What was made leaves the rehearsal; what of it was not, or was rehearsed meanwhile, stays there as a change
-        of what the store has now."""
-        kind, here = item.copy.kind, self._making.id_of(item)
-        with self._rehearsal.writing() as writing:
-            copy = self._rehearsal.find(kind, [here]).get(here)
-            if id != here:
-                self._making.ids[item.key] = id
-                for holder, via in self._referring(kind, here):
-                    writing.put(replace(holder, values={**holder.values, via: id}))
-                writing.rename_far(here, id)
-            if copy is None:
-                return
-            writing.drop(kind, here)
-            if stamp is not None and (sent.left or copy.revision != item.copy.revision or not copy.present):
-                self._stay(writing, replace(copy, id=id, basis=stamp.version), item, sent)
-
-    def _stay(self, writing: Writing, copy: Copy, item: Item, sent: Sent) -> None:
-        """Keep the copy as one of a resource that the store has as it was sent."""
-        kind, values = copy.kind, dict(copy.values)
-        for lookup in self._backend.registry.type(kind).lookups.values():
-            if lookup.via in values:
-                values[lookup.via] = self._making.ids.get((lookup.kind, values[lookup.via]), values[lookup.via])
-        before = there({**item.copy.before, **sent.values})
-        kept = replace(copy, origin=Origin.STORE, before=before, values=values, secrets={}, cleared=())
-        writing.put(kept)
-        self._ours.add((kind, copy.id))
-        names = {noted(lookup.via) for lookup in self._backend.registry.type(kind).lookups.values()}
-        for name, far in sent.left.items():
-            if name not in names:
-                writing.relate(kind, copy.id, name, far, added=True)
-        note(writing, self._backend.registry.type(kind), None, kept)
-
-    def _referring(self, kind: str, id: ResourceId) -> Iterator[tuple[Copy, Slot]]:
-        for resource_type in self._backend.registry.types:
-            for via in {lookup.via for lookup in resource_type.lookups.values() if lookup.kind == kind}:
-                nears = [near for near, _ in self._rehearsal.relating(resource_type.name, noted(via), [id])]
-                found = self._rehearsal.find(resource_type.name, nears)
-                yield from ((copy, via) for copy in found.values() if (copy.kind, copy.id) != (kind, id))
-
     def _finish(self) -> None:
         """What was only claimed is managed; what has nothing left to be made leaves the rehearsal."""
+        waiting = {item.key for item in self._net.items()}
         for kind, id, integration_id in self._rehearsal.claims():
-            if not self._rehearsal.find(kind, [id]):
+            if (kind, id) not in waiting:
                 self._managed.claim(kind, [id], integration_id)
                 with self._rehearsal.writing() as writing:
                     writing.release(kind, id)
-        waiting = {item.key for item in self._net.items()}
         for resource_type in self._backend.registry.types:
             for copy in list(self._rehearsal.copies(resource_type.name)):
                 if (copy.kind, copy.id) not in waiting:
-                    with self._rehearsal.writing() as writing:
-                        now = self._rehearsal.find(copy.kind, [copy.id]).get(copy.id)
-                        if now is not None and now.revision == copy.revision:
-                            writing.drop(copy.kind, copy.id)
+                    self._forget(copy)
+
+    def _forget(self, copy: Copy) -> None:
+        with self._rehearsal.writing() as writing:
+            now = self._rehearsal.find(copy.kind, [copy.id]).get(copy.id)
+            if now is not None and now.revision == copy.revision:
+                writing.drop(copy.kind, copy.id)
 
 
 def _actor(who: Who) -> Actor:
@@ -212,3 +208,14 @@ def _actor(who: Who) -> Actor:
 
 def _id(made: Resource | Stamp | None, id: ResourceId) -> ResourceId:
     return made.id if isinstance(made, Resource) else id
+
+
+def _told(item: Item) -> Iterator[str]:
+    """What of an item that was made could not be."""
+    if item.secrets:
+        yield f"{', '.join(item.secrets)} was not kept: it has to be sent again"
+    yield from without_missing(item)
+
+
+def _left(sent: Sent) -> str:
+    return "; ".join(f"{name}: {len(far)} not in the store yet" for name, far in sent.left.items())

@@ -57,12 +57,6 @@ class Beneath:
             found.update(resource.id for resource in page.items)
         return found
 
-    def amount(self, kind: str, near: ResourceId, name: str) -> int:
-        """How many resources it is related to."""
-        relation = self.relation(kind, name)
-        query = Query(NOTHING, self._relates(relation, near), window=Window(1, 0))
-        return self.inner.search(relation.target, query).total
-
     def retired(self, kind: str, id: ResourceId, want: frozenset[Slot]) -> Resource | None:
         """The retired resource of that id; all retired ones are read until it is found."""
         start, total = 1, 1

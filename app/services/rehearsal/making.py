@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.control import Origin, Rehearsal
-from app.scim.query import Change, Delta, Draft, Resource, ResourceId, Slot, Stamp, Value
+from app.scim.filter.nodes import Or
+from app.scim.query import Change, Delta, Draft, Resource, ResourceId, Slot, Stamp, Value, Version
 from app.scim.registry import ResourceType
+from app.services.rehearsal.beneath import Beneath
 from app.services.rehearsal.copies import noted, own_slots
 from app.services.rehearsal.net import Item, Key, Values
+from app.services.veil import reports_to
 from backends.base import Backend
+
+_NAMED = 3
+_ENDS = ("retire", "delete")
+_NAMES: frozenset[Slot] = frozenset(("userName", "displayName"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,11 @@ class Sent:
     values: Values
     relations: Mapping[str, Delta]
     left: Mapping[str, list[ResourceId]]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is changed by it."""
+        return not self.values and all(delta.empty for delta in self.relations.values())
 
 
 class Changed(Exception):
@@ -35,6 +47,9 @@ class Making:
         self.ids: dict[Key, ResourceId] = {}
         self._backend = backend
         self._rehearsal = rehearsal
+        self._beneath = Beneath(backend)
+        self._versions: dict[Key, Version] = {}
+        self._moved: set[Key] = set()
 
     def id_of(self, item: Item) -> ResourceId:
         """The id that the resource has in the store, as far as it has one."""
@@ -64,35 +79,95 @@ class Making:
         copies = self._rehearsal.find(kind, [id for id in ids if (kind, id) not in self.ids])
         return {id for id, copy in copies.items() if copy.origin is Origin.NEW}
 
-    def make(self, resource_type: ResourceType, item: Item, sent: Sent) -> Resource | Stamp | None:
-        """What the store made of it: the new resource, the stamp, or nothing where it is gone. Raises Changed, and what
-        the store reports."""
-        kind, id, values, relations = resource_type.name, self.id_of(item), sent.values, sent.relations
-        match item.action:
-            case "create":
-                return self._backend.create(kind, Draft(there(values), {n: d.add for n, d in relations.items()}))
-            case "restore":
-                return self._backend.restore(kind, id, Change(values, relations))
-            case "purge":
-                self._backend.purge(kind, id)
-                return None
-        live = self._backend.get(kind, id, frozenset(item.before) & own_slots(resource_type))
+    def found(self, resource_type: ResourceType, item: Item) -> Resource | None:
+        """What is to be changed or removed as the store has it now, None where that is not among the others. Raises
+        Changed, NotFound."""
+        if item.action not in ("update", *_ENDS):
+            return None
+        own = own_slots(resource_type)
+        want = own if item.action in _ENDS else own.intersection(item.before)
+        live = self._backend.get(resource_type.name, self.id_of(item), want)
+        if item.action == "update":
+            _refuse_other(live, item.before)
+        else:
+            self._refuse_moved(resource_type, item, live)
+        return live
+
+    def make(
+        self, resource_type: ResourceType, item: Item, sent: Sent, live: Resource | None
+    ) -> Stamp | Resource | None:
+        """What the store made of it: the new resource, the stamp, or nothing where it is gone. `live` is what `found`
+        gave. Raises what the store reports."""
+        kind, id = resource_type.name, self.id_of(item)
+        if live is not None:
+            self._note_moved(resource_type, item, sent)
+        made = self._make(kind, id, item, sent, live)
+        if isinstance(made, Resource):
+            self._versions[kind, made.id] = made.stamp.version
+        elif made is not None:
+            self._versions[kind, id] = made.version
+        return made
+
+    def _make(
+        self, kind: str, id: ResourceId, item: Item, sent: Sent, live: Resource | None
+    ) -> Stamp | Resource | None:
+        values, relations = sent.values, sent.relations
+        if item.action == "create":
+            return self._backend.create(kind, Draft(there(values), {n: d.add for n, d in relations.items()}))
+        if item.action == "restore":
+            return self._backend.restore(kind, id, Change(values, relations))
+        if item.action == "purge" or live is None:
+            self._backend.purge(kind, id)
+            return None
         expect = live.stamp.version
-        self._refuse_changed(item, live)
         if item.action == "update":
             return self._backend.update(kind, id, Change(values, relations), expect=expect)
         remove = self._backend.retire if item.action == "retire" else self._backend.delete
         remove(kind, id, expect=expect)
         return None
 
-    def _refuse_changed(self, item: Item, live: Resource) -> None:
-        """Raise Changed where a slot is not what it was. Of what is removed its version was enough to know: a change
-        that was made before may have taken a reference from it."""
-        if item.action != "update":
+    def _refuse_moved(self, resource_type: ResourceType, item: Item, live: Resource) -> None:
+        """Raise Changed where the resource is in another version, and not by what was made here of others."""
+        key = (resource_type.name, live.id)
+        if live.stamp.version == self._versions.get(key, item.copy.basis):
             return
-        for slot, value in item.before.items():
-            if live.values.get(slot) != value:
-                raise Changed(f"{slot} was changed in the store since it was rehearsed")
+        if key not in self._moved:
+            raise Changed("it was changed in the store since it was rehearsed")
+        # What was made here may have taken a reference from it.
+        vias = {lookup.via for lookup in resource_type.lookups.values()}
+        slots = (*item.before, *live.values) if key not in self._versions else ()
+        _refuse_other(live, {slot: item.before.get(slot) for slot in slots if slot not in vias})
+
+    def _note_moved(self, resource_type: ResourceType, item: Item, sent: Sent) -> None:
+        """Keep in mind whose version the change may move too: of those whom it relates or not any more, and where it
+        ends or renames the resource, of all that it refers to or that refer to it."""
+        kind, id = resource_type.name, self.id_of(item)
+        for name, delta in sent.relations.items():
+            target = resource_type.relations[name].target
+            self._moved.update((target, far) for far in (*delta.add, *delta.remove))
+        if item.action == "update" and not _NAMES.intersection(sent.values):
+            return
+        for name, relation in resource_type.relations.items():
+            self._moved.update((relation.target, far.id) for _, far in self._backend.related(kind, [id], name))
+        for holder in self._backend.registry.types:
+            tests = reports_to(holder, kind, id)
+            if tests:
+                self._moved.update(
+                    (holder.name, near) for near in self._beneath.matching(holder.name, Or(tuple(tests)))
+                )
+
+
+def _refuse_other(live: Resource, values: Values) -> None:
+    for slot, value in values.items():
+        if live.values.get(slot) != value:
+            raise Changed(f"{slot} was changed in the store since it was rehearsed")
+
+
+def without_missing(item: Item) -> Iterator[str]:
+    """What is to be told of those who are no longer there and so are not added."""
+    for name, ids in item.missing.items():
+        others = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        yield f"{name}: no longer there: {', '.join(ids[:_NAMED])}{others}"
 
 
 def there(values: Values) -> dict[Slot, Value]:

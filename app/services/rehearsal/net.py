@@ -24,7 +24,8 @@ Key = tuple[str, ResourceId]
 @dataclass(frozen=True, slots=True)
 class Item:
     """One net change. `before` and `after` have the slots that change, None for no value; `secrets` are those that
-    would be set to what is not kept. `copy` is the resource as the rehearsal has it."""
+    would be set to what is not kept. `missing` are those who would be added to relations, but are no longer there.
+    `copy` is the resource as the rehearsal has it."""
 
     action: Action
     copy: Copy
@@ -32,6 +33,7 @@ class Item:
     after: Values = field(default_factory=dict)
     relations: Mapping[str, Delta] = field(default_factory=dict)
     secrets: tuple[Slot, ...] = ()
+    missing: Mapping[str, Sequence[ResourceId]] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -77,25 +79,26 @@ class Net:
     def _of(self, copy: Copy, known: Mapping[Key, Copy]) -> Iterator[Item]:
         before, after = self._values(copy, known)
         secrets = tuple(slot for slot, is_set in copy.secrets.items() if is_set)
-        relations = dict(self._relations(copy, known)) if copy.present else {}
-        changed = bool(after or secrets or any(not delta.empty for delta in relations.values()))
+        if copy.origin is not Origin.NEW:
+            after |= dict.fromkeys(slot for slot, is_set in copy.secrets.items() if not is_set)
+        relations, missing = self._relations(copy, known) if copy.present else ({}, {})
+        changed = bool(after or secrets or relations)
         if copy.origin is Origin.NEW:
             if copy.fate is not Fate.GONE:
-                yield Item("create", copy, {}, after, relations, secrets)
+                yield Item("create", copy, {}, after, relations, secrets, missing)
         elif copy.origin is Origin.RETIRED:
             if copy.fate is Fate.GONE:
-                yield Item("purge", copy, dict(copy.before), dict.fromkeys(copy.before))
-            elif copy.present or changed:
-                yield Item("restore", copy, before, after, relations, secrets)
-                if not copy.present:
-                    yield Item("retire", copy)
-            return
+                yield _ending("purge", copy, copy.before)
+                return
+            if not (copy.present or changed):
+                return
+            yield Item("restore", copy, before, after, relations, secrets, missing)
         elif copy.fate is Fate.GONE:
-            yield Item("delete", copy, dict(copy.before), dict.fromkeys(copy.before))
+            yield _ending("delete", copy, copy.before)
         elif changed:
-            yield Item("update", copy, before, after, relations, secrets)
+            yield Item("update", copy, before, after, relations, secrets, missing)
         if copy.fate is Fate.RETIRED:
-            yield Item("retire", copy)
+            yield _ending("retire", copy, copy.values)
 
     def _values(
         self, copy: Copy, known: Mapping[Key, Copy]
@@ -108,7 +111,12 @@ class Net:
                 slots = [slot for slot in slots if slot != lookup.via]
         return {s: copy.before.get(s) for s in slots}, {s: copy.values.get(s) for s in slots}
 
-    def _relations(self, copy: Copy, known: Mapping[Key, Copy]) -> Iterator[tuple[str, Delta]]:
+    def _relations(
+        self, copy: Copy, known: Mapping[Key, Copy]
+    ) -> tuple[dict[str, Delta], dict[str, Sequence[ResourceId]]]:
+        """What changes in relations, and those who would be added but are not there."""
+        deltas: dict[str, Delta] = {}
+        missing: dict[str, Sequence[ResourceId]] = {}
         for name, relation in self._registry.type(copy.kind).relations.items():
             if not relation.stored:
                 continue
@@ -119,10 +127,19 @@ class Net:
                 added = [id for id in added if id not in held]
             else:
                 removed = list(self._rehearsal.related(copy.kind, copy.id, name, added=False))
+            nowhere = self._nowhere(relation.target, added, known)
+            if nowhere:
+                missing[name] = [id for id in added if id in nowhere]
             going = self._leaving(relation.target, removed, known)
-            delta = Delta(tuple(added), tuple(id for id in removed if id not in going))
+            delta = Delta(tuple(id for id in added if id not in nowhere), tuple(i for i in removed if i not in going))
             if not delta.empty:
-                yield name, delta
+                deltas[name] = delta
+        return deltas, missing
+
+    def _nowhere(self, kind: str, ids: Sequence[ResourceId], known: Mapping[Key, Copy]) -> set[ResourceId]:
+        """Those that the store does not have, and will not have when the rehearsal is applied."""
+        rest = [id for id in ids if (kind, id) not in known or not _comes(known[kind, id])]
+        return set(rest).difference(self._beneath.among(kind, rest))
 
     def _leaving(self, kind: str, ids: Sequence[ResourceId], known: Mapping[Key, Copy]) -> set[ResourceId]:
         """Those that leave in the rehearsal, or have left the store: to refer to them no more is no change."""
@@ -131,6 +148,16 @@ class Net:
         return {id for id in unknown if id not in live} | {
             id for id in ids if (kind, id) in known and not known[kind, id].present
         }
+
+
+def _ending(action: Action, copy: Copy, values: Mapping[Slot, Value]) -> Item:
+    """The item by which a resource goes, which has these values then."""
+    return Item(action, copy, dict(values), dict.fromkeys(values))
+
+
+def _comes(copy: Copy) -> bool:
+    """Whether the store gets a resource that it does not have among the others."""
+    return copy.fate is not Fate.GONE if copy.origin is Origin.NEW else copy.origin is Origin.RETIRED and copy.present
 
 
 def _holds(resource_type: ResourceType) -> bool:
@@ -150,10 +177,17 @@ def _ordered(items: Sequence[Item], registry: Registry) -> list[Item]:
         resource_type = registry.type(item.copy.kind)
         mine = of[item.key]
         yield from mine[: mine.index(item)]
-        for attribute, form in unique_values(resource_type, item.after):
-            yield from freeing.get((item.copy.kind, attribute.path, str(form)), ())
+        takes = item.copy.values if item.action == "restore" else item.after
+        for attribute, form in unique_values(resource_type, takes):
+            givers = freeing.get((item.copy.kind, attribute.path, str(form)), ())
+            yield from (one for one in givers if one.key != item.key)
         for lookup in resource_type.lookups.values():
-            yield from _coming(of.get((lookup.kind, str(item.after.get(lookup.via))), ()))
+            referred = of.get((lookup.kind, str(item.after.get(lookup.via))), ())
+            # Who refers to one that leaves does so since it has left: before that it would lose the reference.
+            yield from (one for one in referred if one.action != "update" and one.key != item.key)
+            if item.action == "retire" and lookup.via not in item.before:
+                # What is kept of who leaves does not refer to one that left before.
+                yield from of.get((lookup.kind, str(item.copy.before.get(lookup.via))), ())
         for name, delta in item.relations.items():
             for far in delta.add:
                 yield from _coming(of.get((resource_type.relations[name].target, far), ()))
@@ -181,10 +215,9 @@ def _freeing(items: Iterable[Item], registry: Registry) -> dict[tuple[str, Slot,
     """The items that give up a value that only one resource may have."""
     found: dict[tuple[str, Slot, str], list[Item]] = {}
     for item in items:
-        gives_up = item.copy.before if item.action in ("retire", "delete") else item.before
         resource_type = registry.type(item.copy.kind)
         kept = set(unique_values(resource_type, item.after))
-        for attribute, form in unique_values(resource_type, gives_up):
+        for attribute, form in unique_values(resource_type, item.before):
             if (attribute, form) not in kept:
                 found.setdefault((item.copy.kind, attribute.path, str(form)), []).append(item)
     return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 from app.control import Rehearsal
 from app.scim.query import Change, Delta, Resource
 from app.scim.registry import ResourceType
-from app.services.rehearsal.making import Changed, Making, Sent
+from app.services.rehearsal.making import Changed, Making, Sent, without_missing
 from app.services.rehearsal.net import Item, Values
 from backends.base import Backend
 from backends.errors import StoreError
@@ -56,9 +56,10 @@ def _made(making: Making, backend: Backend, item: Item, later: list[tuple[Item, 
         yield f"kept in the control store: {', '.join(elsewhere)}"
     if item.secrets:
         yield f"not kept, and would have been set: {', '.join(item.secrets)}"
+    yield from without_missing(item)
     sent = making.sent(resource_type, kept)
     try:
-        made = making.make(resource_type, kept, sent)
+        made = making.make(resource_type, kept, sent, making.found(resource_type, kept))
     except (Changed, StoreError) as error:
         yield f"can't be done: {_said(error)}"
         return

@@ -159,14 +159,6 @@ class Seen:
             found |= self.beneath.related(copy.kind, copy.id, name, rest)
         return found
 
-    def amount(self, copy: Copy, name: str) -> int:
-        """How many resources a resource is related to, as far as the store does not change meanwhile."""
-        added = self.rehearsal.amount(copy.kind, copy.id, name, added=True)
-        if copy.basis is None or name in copy.cleared:
-            return added
-        removed = self.rehearsal.amount(copy.kind, copy.id, name, added=False)
-        return self.beneath.amount(copy.kind, copy.id, name) + added - removed
-
 
 class Chosen:
     """Which of the changed resources of one kind satisfy a query."""

@@ -74,8 +74,10 @@ class Written:
                 linked = linked or cleared is not None
                 if cleared and name not in after.cleared:
                     after = replace(after, cleared=(*after.cleared, name))
-            # A password that is set is a change, for nobody knows the one before.
-            if not (changed or linked or any(secrets.values())):
+            # Setting a password is a change, for nobody knows the one before, and so is removing what may be there.
+            held = before.secrets
+            hidden = any(is_set or held.get(slot, before.basis is not None) for slot, is_set in secrets.items())
+            if not (changed or linked or hidden):
                 return stamp_of(before)
             return stamp_of(self._put(writing, before, after))
 
@@ -91,7 +93,9 @@ class Written:
         with self._rehearsal.writing() as writing:
             before = self.copy(kind, id, expect)
             self._leave(writing, before)
-            self._put(writing, before, replace(before, fate=Fate.RETIRED))
+            own = {lookup.via for lookup in self._registry.type(kind).lookups.values() if lookup.kind == kind}
+            values = {slot: value for slot, value in before.values.items() if slot not in own or value != id}
+            self._put(writing, before, replace(before, values=values, fate=Fate.RETIRED))
 
     def restore(self, kind: str, id: ResourceId, change: Change) -> ResourceId:
         """As `Backend.restore`; gives the id."""
@@ -218,13 +222,14 @@ class Written:
             self._remove(writing, copy, name, gone)
             self._add(writing, copy, name, new)
             return False if gone or new else None
-        if not new and self._seen.amount(copy, name) == len(wanted):
+        kept = set(wanted)
+        others = (far.id for _, far in self._seen.related(copy.kind, [copy.id], name) if far.id not in kept)
+        one = next(others, None)
+        if not new and one is None:
             return None
         if wanted and copy.basis is not None and name not in copy.cleared:
             # Who sends all members has few others in mind: those are kept, and not all.
-            kept = set(wanted)
-            others = (far.id for _, far in self._seen.related(copy.kind, [copy.id], name) if far.id not in kept)
-            gone = list(others)
+            gone = [] if one is None else [one, *others]
             self._remove(writing, copy, name, gone)
             self._add(writing, copy, name, new)
             return False

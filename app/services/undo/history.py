@@ -14,7 +14,7 @@ from app.control import AuditRecord
 from app.control.audit_models import FOUND_DONE, FOUND_UNCLEAR
 from app.scim.attributes import Attribute, Mutability, Returned
 from app.scim.query import Delta, ResourceId, Slot, Value
-from app.services.journal import DONE, UNCHANGED
+from app.services.journal import DONE, UNCHANGED, UNCLEAR
 from app.services.undo.models import OPERATOR
 
 Key = Slot | tuple[str, ResourceId]
@@ -65,7 +65,7 @@ class Told:
     @property
     def unclear(self) -> bool:
         """Whether nobody knows if the write was made."""
-        return self.record.outcome == FOUND_UNCLEAR
+        return self.record.outcome == FOUND_UNCLEAR or self.record.outcome.endswith(UNCLEAR)
 
     def writes(self, key: Key) -> bool:
         """Whether the key had the value `value(key)` after it."""
@@ -129,6 +129,11 @@ class History:
         return list(dict.fromkeys(str(name) for name in values if name))
 
     @property
+    def was_there(self) -> bool:
+        """Whether records tell of it."""
+        return bool(self._made)
+
+    @property
     def ends_retired(self) -> bool:
         """Whether the last that records tell of its life is that it was retired."""
         lives = [told.record.operation for told in self._made if told.writes(LIFE)]
@@ -144,8 +149,8 @@ class History:
                 return None
             if not earlier.made and earlier.record.outcome != UNCHANGED:
                 continue
-            if earlier.made and isinstance(key, str) and earlier.record.operation in _GOING:
-                # It was read whole.
+            if earlier.made and earlier.whole and isinstance(key, str) and earlier.record.operation in _GOING:
+                # The resource was read whole.
                 return Known(earlier.before.get(key), earlier.order)
             if earlier.writes(key):
                 value = earlier.value(key)
@@ -179,17 +184,25 @@ class History:
         )
         return Writers(holding.effective, lasting)
 
-    def later(self, told: Told, cancelled: Collection[int]) -> list[Told]:
-        """The writes of any kind that came later and hold, when those of the records `cancelled` do not."""
-        return _holding(self._made, cancelled).after(told)
+    def later(self, told: Told) -> list[Told]:
+        """The writes of any kind that came later and did not only take something back."""
+        return [other for other in self._made if other.order > told.order and not other.undoes]
 
-    def holds(self, told: Told, cancelled: Collection[int]) -> bool:
-        """Whether a write was not taken back."""
-        return told.seq in _holding(self._made, cancelled).effective
+    def undoing(self, number: int, key: Key, cancelled: Collection[int]) -> list[Told]:
+        """The writes of a key that took back what the record with that number did, be it one of another resource, and
+        hold when those of the records `cancelled` do not."""
+        effective = self.writers(key, cancelled).effective
+        return [told for told in self._made if told.seq in effective and number in told.undoes and told.writes(key)]
 
-    def left_between(self, start: Order, end: Order) -> bool:
-        """Whether the resource was retired or deleted, and so out of all groups, in that time."""
-        return any(told.record.operation in _GOING and start < told.order < end for told in self._made)
+    def is_written_since(self, number: int, key: Key) -> bool:
+        """Whether a record that came in after the one with that number wrote the key, or may have."""
+        return any(told.seq > number and (told.made or told.unclear) and told.writes(key) for told in self._all)
+
+    def left_between(self, start: Order, end: Order | None = None) -> bool:
+        """Whether the resource was retired or deleted, and so out of all groups, in that time; without an end, since
+        then."""
+        going = (told for told in self._made if told.record.operation in _GOING and start < told.order)
+        return any(end is None or told.order < end for told in going)
 
     def mentioned(self, told: Told, relation: str) -> dict[ResourceId, None]:
         """The far ends that earlier records name."""

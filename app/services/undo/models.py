@@ -20,8 +20,9 @@ class Step:
     """One write that takes back what the records with the numbers `records` did to a resource, the latest first.
 
     `values` and `relations` are what it writes; `before` has what each slot of `values` has now, None where nothing.
-    By a step that takes a resource away nothing is written: `before` has what it was seen to have, and `version` is
-    that which it must still have, if any. `notes` are for the operator.
+    By a step that takes a resource away nothing is written: `before` has what it was seen to have. `version` is that
+    which what is taken away or comes back must still have, if any. `planned` is the number of the last record that
+    there was by then. `notes` are for the operator.
     """
 
     operation: Kind
@@ -33,6 +34,7 @@ class Step:
     before: Mapping[Slot, Value | None] = field(default_factory=dict)
     relations: Mapping[str, Delta] = field(default_factory=dict)
     version: Version | None = None
+    planned: int = 0
     notes: tuple[str, ...] = ()
 
 

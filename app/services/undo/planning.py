@@ -139,62 +139,81 @@ class _Taking:
 
     def take_out(self, to: Life) -> None:
         """Take back a creation, or a return. Members of groups leave these with it."""
-        if self.seen.life is not Life.THERE or not self._history.holds(self._told, self.undone):
+        if self.seen.life is not Life.THERE or not self._holds(LIFE):
             return
-        later = [told for told in self._history.later(self._told, self.undone) if self._made_a_difference(told)]
+        later = [
+            told
+            for told in self._history.later(self._told)
+            if told.seq not in self.undone and self._makes_a_difference(told)
+        ]
         if later:
             self.refuse(f"{_listed(later)} changed it since")
             return
-        for slot, value in self._told.after.items():
-            if slot in self._type.slots and not is_secret(self._type.slots[slot]):
-                present = self.seen.values.get(slot)
-                if not same(slot, present, value):
-                    self.refuse("it was changed since, and not over SCIM", slot, recorded=value, present=present)
-        for relation in self._stored_relations():
-            delta = self._told.relations.get(relation, Delta())
-            for far in self._scene.look_at_all(self.seen, relation):
-                if far not in delta.add and self._scene.is_member(self.seen, relation, far):
-                    self.refuse("it came in since, and not over SCIM", relation, member=far, present=True)
+        self._look_for_other_programs()
         if self.stands:
             return
         for slot, value in self._told.before.items():
-            if slot in self._type.slots and not is_secret(self._type.slots[slot]):
+            if self._is_shown(slot):
                 self.seen.assign(slot, value, self._told)
         self.seen.move(to, self._told)
         self.changed = True
 
+    def _look_for_other_programs(self) -> None:
+        """What is not as the record, or what took a part of it back, left it is refused."""
+        told, seen = self._told, self.seen
+        for slot, value in told.after.items():
+            if self._is_shown(slot):
+                left, present = value if self._holds(slot) else told.before.get(slot), seen.values.get(slot)
+                if not same(slot, present, left):
+                    self.refuse("it was changed since, and not over SCIM", slot, recorded=left, present=present)
+        for relation in self._stored_relations():
+            delta = told.relations.get(relation, Delta())
+            for far in self._scene.look_at_all(seen, relation):
+                if far not in delta.add and self._scene.is_member(seen, relation, far):
+                    self.refuse("it came in since, and not over SCIM", relation, member=far, present=True)
+
     def bring_back(self, memberships: list[tuple[str, str, ResourceId]]) -> None:
         """Take back that a user was retired; it is in those groups again that it was in then, as far as that is known
-        and nothing has come over it."""
-        if self.seen.life is Life.THERE or not self._history.holds(self._told, self.undone):
+        and nothing has come over it. They are looked at too when it came back by an undo that may not have got to
+        them."""
+        is_there, holds = self.seen.life is Life.THERE, self._holds(LIFE)
+        later = self._writers(self.seen, LIFE).after(self._told)
+        if is_there is holds or (is_there and later):
             return
         if self.seen.life is Life.GONE:
             self.refuse("it was removed for good since")
-            return
-        later = self._writers(self.seen, LIFE).after(self._told)
-        if later:
+        elif later:
             self.refuse(f"{_listed(later)} changed it since")
-            return
+        else:
+            if not is_there:
+                self._return()
+            count = sum(self._let_in_again(self._scene.resource(kind, id), name) for kind, name, id in memberships)
+            if not is_there or count:
+                self.changed = True
+                self.notes.append(f"comes back into {count} groups: those that the audit tells of")
+
+    def _return(self) -> None:
+        """It is there again, without references to those who have left."""
         self.seen.move(Life.THERE, self._told)
-        self.changed = True
         for slot in self._referred:
             named = self._named(slot, self.seen.values.get(slot))
-            if named is not None and named.life is not Life.THERE:
+            if named is not None and self._has_left(named):
                 self.seen.assign(slot, None, self._told)
-        count = 0
-        for kind, relation, id in memberships:
-            count += self._let_in_again(self._scene.resource(kind, id), relation)
-        self.notes.append(f"comes back into {count} groups: those that the audit tells of")
 
     def _let_in_again(self, holder: Seen, relation: str) -> bool:
-        far, history = self.seen.id, self._records.of(holder.kind, holder.id)
-        known = history.before(self._told, (relation, far))
+        key, history = (relation, self.seen.id), self._records.of(holder.kind, holder.id)
+        known = history.before(self._told, key)
         if known is None or known.value is not True or self._history.left_between(known.since, self._told.order):
             return False
-        later = self._writers(holder, (relation, far)).after(self._told)
-        if holder.life is not Life.THERE or later or self._scene.is_member(holder, relation, far):
+        if holder.life is not Life.THERE or self._scene.is_member(holder, *key):
             return False
-        self._scene.set_member(holder, relation, far, True, self._told)
+        # Whom an undo has let in already, another program has taken out since, unless it left the store.
+        undoing = history.undoing(self._told.seq, key, self.undone)
+        if self._writers(holder, key).after(self._told) or not all(
+            self._history.left_between(t.order) for t in undoing
+        ):
+            return False
+        self._scene.set_member(holder, *key, True, self._told)
         return True
 
     def _put_slot_back(self, slot: Slot) -> None:
@@ -236,8 +255,7 @@ class _Taking:
         if before is None:
             return "what it was before is not known"
         other = self._named(slot, before.value)
-        gone = other is not None and other.life is not Life.THERE
-        return f"whom it named before {self._absence(other)}" if other is not None and gone else None
+        return f"whom it named before {self._absence(other)}" if other is not None and self._has_left(other) else None
 
     def _value_before(self, told: Told, slot: Slot) -> Known | None:
         """What the slot was before the record. A reference to who left the store in the meantime went with that."""
@@ -251,6 +269,11 @@ class _Taking:
         """The resource that a value of the slot refers to."""
         kind = self._referred.get(slot)
         return None if kind is None or value is None else self._scene.resource(kind, str(value))
+
+    def _has_left(self, other: Seen) -> bool:
+        """Whether the resource was there and is not any more. One of which nothing tells may still come."""
+        known = other.found is not Life.GONE or self._records.of(other.kind, other.id).was_there
+        return other.life is not Life.THERE and known
 
     def _put_members_back(self, relation: str, delta: Delta) -> None:
         if relation not in self._stored_relations():
@@ -313,24 +336,39 @@ class _Taking:
         earlier = self._history.mentioned(told, relation) if delta.clear else {}
         return list(dict.fromkeys((*delta.add, *delta.remove, *earlier)))
 
-    def _made_a_difference(self, told: Told) -> bool:
-        """False where earlier records tell that everything was so before: a PATCH may say what is so already."""
-        if not told.whole or told.writes(LIFE):
+    def _makes_a_difference(self, told: Told) -> bool:
+        """False where nothing holds of it but what, as earlier records tell, was so before: a PATCH may say what is so
+        already."""
+        if told.writes(LIFE) and self._lasts(told, LIFE):
             return True
-        for slot, value in told.after.items():
-            known = self._value_before(told, slot)
-            hidden = slot in self._type.slots and is_secret(self._type.slots[slot])
-            if hidden or known is None or not same(slot, known.value, value):
-                return True
-        for relation, delta in told.relations.items():
-            if relation not in self._stored_relations() or (
-                delta.clear and not self._history.knows_all(told, relation)
-            ):
-                return True
-            ids = self._meant(told, relation, delta)
-            if any(self._was_member(told, relation, far) is not (far in delta.add) for far in ids):
-                return True
-        return False
+        if not told.whole:
+            return not told.writes(LIFE)
+        return any(self._lasts(told, slot) and self._is_new(told, slot) for slot in told.after) or any(
+            self._lets_in_or_out(told, relation, delta) for relation, delta in told.relations.items()
+        )
+
+    def _is_new(self, told: Told, slot: Slot) -> bool:
+        known = self._value_before(told, slot)
+        hidden = slot in self._type.slots and is_secret(self._type.slots[slot])
+        return hidden or known is None or not same(slot, known.value, told.after[slot])
+
+    def _lets_in_or_out(self, told: Told, relation: str, delta: Delta) -> bool:
+        if relation not in self._stored_relations() or (delta.clear and not self._history.knows_all(told, relation)):
+            return True
+        return any(
+            self._was_member(told, relation, far) is not (far in delta.add) and self._lasts(told, (relation, far))
+            for far in self._meant(told, relation, delta)
+        )
+
+    def _lasts(self, told: Told, key: Key) -> bool:
+        return any(other.seq == told.seq for other in self._writers(self.seen, key).lasting)
+
+    def _holds(self, key: Key) -> bool:
+        """Whether what the record did to the key was not taken back."""
+        return self._told.seq in self._writers(self.seen, key).effective
+
+    def _is_shown(self, slot: Slot) -> bool:
+        return slot in self._type.slots and not is_secret(self._type.slots[slot])
 
     def _is_over(self, writers: Writers) -> bool:
         """Whether the record was taken back, and what is there now is so by nothing that came later."""

@@ -22,6 +22,11 @@ class Records:
         self.fetch(kind, [id])
         return self._known[kind, id]
 
+    def again(self, kind: str, id: ResourceId) -> History:
+        """The history of one resource as it is by now."""
+        self._known.pop((kind, id), None)
+        return self.of(kind, id)
+
     def fetch(self, kind: str, ids: Iterable[ResourceId]) -> None:
         """Afterwards `of` has to read nothing for these."""
         new = [id for id in dict.fromkeys(ids) if (kind, id) not in self._known]

@@ -124,6 +124,14 @@ class Scene:
         holder.members[relation, far] = held
         holder.take((relation, far), cause)
 
+    def keep_out(self, kind: str, id: ResourceId) -> None:
+        """Afterwards the resource comes into nothing that it was not found in."""
+        for holder in self._seen.values():
+            relations = self._backend.registry.type(holder.kind).relations
+            for relation, far in holder.members:
+                if (relations[relation].target, far) == (kind, id) and not holder.found_members[relation, far]:
+                    holder.members[relation, far] = False
+
     def look_at(self, holder: Seen, relation: str, ids: Iterable[ResourceId]) -> None:
         """Afterwards it is known of these whether they are in the relation."""
         new = [far for far in dict.fromkeys(ids) if (relation, far) not in holder.found_members]
@@ -158,7 +166,7 @@ class Scene:
         values = {} if resource is None else dict(resource.values)
         named = next((str(values[slot]) for slot in ("userName", "displayName") if slot in values), None)
         name = named or (names[0] if names else "")
-        version = resource.stamp.version if resource is not None and life is Life.THERE else None
+        version = None if resource is None else resource.stamp.version
         return Seen(kind, id, name, life, life, version, values, dict(values))
 
     def _found(self, kind: str, id: ResourceId) -> tuple[Life, Resource | None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from app.control import AuditRecord, AuditTrail
+from app.control import AuditRecord, AuditTrail, Wanted
 from app.scim.query import ResourceId
 from app.services.fence import Fenced
 from app.services.journal import UNCHANGED, Journal
@@ -52,6 +53,7 @@ class Undo:
 
         Raises ControlUnavailable and what a store reports.
         """
+        planned = max((record.seq for record in self._trail.latest(Wanted(), 1)), default=0)
         chosen = sorted((parsed(record) for record in records), key=lambda told: told.order, reverse=True)
         known = Records(self._trail)
         scene = Scene(self._backend, known)
@@ -73,9 +75,10 @@ class Undo:
         with self._backend.together():
             for told in ready:
                 planner.take_back(told, self._backend.registry.type(told.record.kind))
-            steps, refused = self._allowed(known, self._steps(scene, planner.notes))
+            steps, refused = self._allowed(known, scene, planner.notes)
             refused += [_unwritable(seen) for seen in scene.touched if seen.stays_retired]
-        return Undoing(tuple(steps), (*conflicts, *planner.conflicts, *refused), (*idle, *planner.idle))
+        dated = tuple(replace(step, planned=planned) for step in steps)
+        return Undoing(dated, (*conflicts, *planner.conflicts, *refused), (*idle, *planner.idle))
 
     def make(self, undoing: Undoing, told: Callable[[Step], None] = lambda _: None) -> Made:
         """Afterwards the steps are made, each if what it changes is still what was looked at. `told` is called with
@@ -142,7 +145,8 @@ class Undo:
             mine = () if leaves else notes
             yield Step("patch", *who, _causes(seen, keys), values, before, members, notes=mine)
         if seen.found is Life.RETIRED and seen.life is Life.THERE:
-            yield Step("restore", *who, _causes(seen, [LIFE, *keys]), values, before, notes=notes)
+            causes = _causes(seen, [LIFE, *keys])
+            yield Step("restore", *who, causes, values, before, version=seen.version, notes=notes)
         if leaves and seen.life is Life.RETIRED:
             yield Step("retire", *who, everything, before=seen.values, notes=(*notes, *self._groups(seen)))
         if leaves and seen.life is Life.GONE:
@@ -157,24 +161,36 @@ class Undo:
             if count:
                 yield f"leaves {count} {name}"
 
-    def _allowed(self, known: Records, steps: list[Step]) -> tuple[list[Step], list[Conflict]]:
-        """The steps that protection lets through, and those that it does not."""
-        guarded = self._guarded
-        if not isinstance(guarded, Fenced):
-            return steps, []
+    def _allowed(
+        self, known: Records, scene: Scene, notes: Mapping[tuple[str, ResourceId], list[str]]
+    ) -> tuple[list[Step], list[Conflict]]:
+        """The steps that protection lets through, and those that it does not. Who can't come back is let in nowhere."""
+        steps = self._steps(scene, notes)
         refused: dict[tuple[str, ResourceId], Conflict] = {}
         for step in steps:
-            try:
-                if step.operation == "patch":
-                    guarded.admit(step.kind, step.id, step.values)
-                elif step.operation != "restore":
-                    guarded.admit_removal(step.kind, step.id)
-                elif find_retired(guarded, known, step.kind, step.id) is None:
-                    raise guarded.outside(step.kind)
-            except (Protected, NotFound) as error:
-                why = str(error) if isinstance(error, Protected) else "it is protected"
+            why = self._hindrance(known, step)
+            if why is not None:
                 refused[step.kind, step.id] = Conflict(step.records, step.kind, step.id, step.name, why)
-        return [step for step in steps if (step.kind, step.id) not in refused], list(refused.values())
+                if step.operation == "restore":
+                    scene.keep_out(step.kind, step.id)
+        left = self._steps(scene, notes) if refused else steps
+        return [step for step in left if (step.kind, step.id) not in refused], list(refused.values())
+
+    def _hindrance(self, known: Records, step: Step) -> str | None:
+        """Why protection does not let a step through, None where it does."""
+        guarded = self._guarded
+        if not isinstance(guarded, Fenced):
+            return None
+        try:
+            if step.operation == "patch":
+                guarded.admit(step.kind, step.id, step.values)
+            elif step.operation != "restore":
+                guarded.admit_removal(step.kind, step.id)
+            elif find_retired(guarded, known, step.kind, step.id) is None:
+                raise guarded.outside(step.kind)
+        except (Protected, NotFound) as error:
+            return str(error) if isinstance(error, Protected) else "it is protected"
+        return None
 
 
 def _causes(seen: Seen, keys: Iterable[Key]) -> tuple[int, ...]:
