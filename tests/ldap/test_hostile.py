@@ -76,8 +76,9 @@ OPERATORS = (Op.EQ, Op.CO, Op.SW, Op.EW, Op.GT, Op.GE, Op.LT, Op.LE)
 SLOTS = ("userName", "displayName", "externalId", "nickName")
 DECOYS = ("ann@corp.example", "*", "a", "\\2a", "x" * 299)
 
-# The server itself writes these when others sign in or are made.
-_VOLATILE = {"usnchanged", "whenchanged", "lastlogon", "logoncount", "lastlogontimestamp", "ridnextrid", "nsuniqueid"}
+# The server itself writes these when others sign in or are made, the pools when their RIDs run out.
+_RIDS = {"ridnextrid", "ridallocationpool", "ridpreviousallocationpool", "ridusedpool", "ridavailablepool"}
+_VOLATILE = {"usnchanged", "whenchanged", "lastlogon", "logoncount", "lastlogontimestamp", "nsuniqueid", *_RIDS}
 
 
 def _rest(server: Directory, tree: Tree) -> str:
