@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Row, delete, exists, func, select, update
+from sqlalchemy import Connection, Insert, Row, delete, func, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from app.control.database import Database
@@ -62,13 +62,12 @@ class Managed:
         """Whether an operator has approved that this integration adopts the resource; if not, the resource is now among
         `waiting`: for this integration, or for the one that asked first and may still ask."""
         mine = (candidates.c.kind == kind) & (candidates.c.resource_id == id)
-        asks = (integrations.c.id == candidates.c.integration_id) & integrations.c.revoked_at.is_(None)
-        asked = select(candidates.c.integration_id, candidates.c.approved_at, exists().where(asks).label("asks"))
+        asked = select(candidates.c.integration_id, candidates.c.approved_at)
         with self._database.record() as connection:
             row = connection.execute(asked.where(mine)).one_or_none()
             if row is not None and row.integration_id == integration_id:
                 return row.approved_at is not None
-            if row is not None and row.asks:
+            if row is not None and _is_live(connection, row.integration_id):
                 return False
             values = {"name": name[:255], "integration_id": integration_id, "asked_at": self._now()}
             if row is not None:
@@ -163,3 +162,8 @@ def _can_be_sent(text: str) -> bool:
 def _to_candidate(row: Row[Any]) -> Candidate:
     asked = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=row.asked_at)
     return Candidate(row.kind, row.resource_id, row.name, row.integration_id, asked, row.approved_at is not None)
+
+
+def _is_live(connection: Connection, integration_id: str) -> bool:
+    live = (integrations.c.id == integration_id) & integrations.c.revoked_at.is_(None)
+    return connection.execute(select(integrations.c.id).where(live)).one_or_none() is not None
