@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import Engine, create_engine
 
-from app.control import ControlStore, upgrade
+from app.control import AuditRecord, ControlStore, upgrade
 from tests.control.clock import Clock
+from tests.control.entries import entry
 
 
 @pytest.fixture
@@ -38,3 +40,17 @@ def open_store(control_url: str, clock: Clock) -> Iterator[Callable[[], ControlS
 @pytest.fixture
 def store(open_store: Callable[[], ControlStore]) -> ControlStore:
     return open_store()
+
+
+@pytest.fixture
+def engine(control_url: str) -> Iterator[Engine]:
+    """A way past the store, for those who tamper with it."""
+    engine = create_engine(control_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def filled(store: ControlStore) -> list[AuditRecord]:
+    """Five records, in two batches."""
+    return [*store.audit.append([entry(n) for n in (1, 2, 3)]), *store.audit.append([entry(4), entry(5)])]
