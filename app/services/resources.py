@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from typing import TypeVar
 
 from app.scim.attributes import Mutability as Mutable
 from app.scim.errors import Mutability
@@ -20,6 +17,7 @@ from app.services.adoption import ADOPTED, Adoption
 from app.services.arrivals import Arrivals
 from app.services.brakes import Brakes
 from app.services.commits import Answer, Commits
+from app.services.contention import Contention
 from app.services.journal import Actor, Journal, Recording, Write, recorded
 from app.services.preconditions import PreconditionFailed, Preconditions
 from app.services.remit import narrowed_draft
@@ -27,13 +25,7 @@ from app.services.replicas import on_one_replica
 from app.services.retirement import Retirement
 from app.services.shown import Representations, Shown
 from backends.base import Backend
-from backends.errors import NotFound, Unavailable, VersionMismatch
-
-T = TypeVar("T")
-
-_ACTIVE: Slot = "active"
-_ATTEMPTS = 12
-"""How often a read-modify-write is tried when others change the same resource in between."""
+from backends.errors import NotFound, VersionMismatch
 
 
 class Resources:
@@ -61,6 +53,7 @@ class Resources:
         self._brakes = brakes
         self._retirement = retirement
         self._commits = Commits(backend, brakes)
+        self._contention = Contention()
         self._arrivals = Arrivals(backend, self._commits, adoption, retirement)
 
     @on_one_replica
@@ -107,7 +100,7 @@ class Resources:
         with recorded(self._journal, resource_type, Write(actor, "replace", kind, id, names)) as recording:
             view = self._representations.of(resource_type, shown, frozenset(draft.values))
             with self._adoption.of_changed(recording.write):
-                return self._retrying(lambda: attempt(view, recording), conditions, recording)
+                return self._settled(lambda: attempt(view, recording), conditions, recording)
 
     @on_one_replica
     def patch(
@@ -130,7 +123,7 @@ class Resources:
             names = (*sorted(planned.touches), *(planned.blind or ()), *planned.deltas, *planned.unresolved)
             recording.write.attributes, recording.write.notes = names, planned.notes
             with self._adoption.of_changed(recording.write) as adopts:
-                return self._retrying(
+                return self._settled(
                     lambda: self._patch(resource_type, id, planned, shown, conditions, recording, adopts=adopts),
                     conditions,
                     recording,
@@ -194,16 +187,14 @@ class Resources:
                 raise PreconditionFailed from error
             recording.done(None)
 
-    def _retrying(self, attempt: Callable[[], T], conditions: Preconditions, recording: Recording) -> T:
-        for number in range(_ATTEMPTS):
-            try:
-                return attempt()
-            except VersionMismatch as error:
-                if conditions.given:
-                    raise PreconditionFailed from error
-                recording.withdraw()
-                time.sleep(random.uniform(0, 0.002 * 2 ** min(number, 6)))  # noqa: S311 - spreads contenders, no secret
-        raise Unavailable(retry_after=1)
+    def _settled(self, attempt: Callable[[], Answer], conditions: Preconditions, recording: Recording) -> Answer:
+        def lost(error: VersionMismatch) -> None:
+            if conditions.given:
+                raise PreconditionFailed from error
+            recording.withdraw()
+
+        write = recording.write
+        return self._contention.settle((write.kind, write.id or ""), attempt, lost)
 
     def _resolved(self, kind: str, id: ResourceId, planned: Plan) -> Plan:
         """The plan with every delta known; a relation that a filter asks more of than ids is streamed once."""

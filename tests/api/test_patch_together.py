@@ -292,12 +292,12 @@ def test_members_added_and_removed_at_once_are_not_lost(client: Client, name: st
 @pytest.mark.every_store
 def test_attributes_changed_at_once_are_not_lost(client: Client, name: str) -> None:
     target = new_user(client, name)
-    numbers = range(24)
+    numbers = range(72)
 
     def send(number: int) -> int:
         email = {"value": f"{number}@tern.example", "type": "other"}
         return client.change(target, op("add", "emails", [email])).status_code
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(12) as pool:
         assert set(pool.map(send, numbers)) == {200}
     assert {e["value"] for e in client.get(target).json()["emails"]} == {f"{n}@tern.example" for n in numbers}
