@@ -110,9 +110,14 @@ class Backend(ABC):
     def close(self) -> None:
         """Give back every connection; the back end is not used afterwards."""
 
-    def together(self) -> AbstractContextManager[object]:
-        """Within it the calls of one thread are answered by one replica, so that it reads what it wrote; a store that
-        has no replicas does nothing. May be nested."""
+    def together(self, *, changes: bool = False) -> AbstractContextManager[object]:
+        """Within it the calls of one thread are answered by one replica, so that it reads what it wrote, and share what
+        they can of a connection. May be nested.
+
+        With `changes` there will be a change, before which nothing is waited for that others may be slow with: a store
+        that takes one change at a time may let the block begin when it is its turn. Raises Unavailable then.
+        """
+        del changes
         return nullcontext()
 
     def trial(self) -> AbstractContextManager[Trial]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.http import parse_options_header
+from werkzeug.wsgi import get_input_stream
 
 from app.scim.errors import InvalidSyntax, InvalidValue
 
@@ -21,10 +24,13 @@ def read_json(request: Request, max_depth: int) -> Any:
     one object or is nested deeper than `max_depth`, InvalidValue for NUL and lone surrogates, and RequestEntityTooLarge
     past the limit of the application (at the limit already where the body comes in chunks).
     """
-    if request.mimetype not in _MEDIA_TYPES:
+    environ = request.environ
+    if _media_type(environ.get("CONTENT_TYPE", "")) not in _MEDIA_TYPES:
         raise UnsupportedMediaType("the body must be application/scim+json or application/json")
-    octets, limit = request.get_data(cache=False), request.max_content_length
-    if limit is not None and request.content_length is None and len(octets) >= limit:
+    limit = request.max_content_length
+    # What `request.get_data` would do, which looks the limit up twice more.
+    octets = get_input_stream(environ, max_content_length=limit).read()
+    if limit is not None and len(octets) >= limit and request.content_length is None:
         # Werkzeug cuts a body of unknown length off at the limit and reports nothing.
         raise RequestEntityTooLarge
     try:
@@ -32,6 +38,12 @@ def read_json(request: Request, max_depth: int) -> Any:
     except UnicodeDecodeError:
         raise InvalidSyntax("the body is not in UTF-8") from None
     return parse_json(text, max_depth)
+
+
+@lru_cache(maxsize=64)
+def _media_type(header: str) -> str:
+    """The media type that a Content-Type header names, without its parameters (RFC 9110 section 8.3.1)."""
+    return parse_options_header(header)[0].lower()
 
 
 def parse_json(text: str, max_depth: int) -> Any:

@@ -11,7 +11,7 @@ from werkzeug.http import parse_date
 
 from app.scim.errors import InvalidValue
 from app.scim.query import Window
-from app.services.preconditions import Preconditions
+from app.services.preconditions import UNCONDITIONAL, Preconditions
 from app.services.search import SearchRequest
 from app.services.shown import Shown
 from config.settings import LimitsSettings
@@ -19,6 +19,8 @@ from config.settings import LimitsSettings
 _KNOWN = frozenset(("attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count"))
 _INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
 _TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|(\*))\s*(?:,|$)')
+_CONDITIONS = frozenset(("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"))
+"""The headers by their names in a WSGI environment (PEP 3333)."""
 _MOST_PARAMETERS = 100
 _LAST_INDEX = 2**53
 
@@ -100,13 +102,15 @@ def _integer(name: str, text: str | None) -> int | None:
 
 def preconditions(request: Request) -> Preconditions:
     """The conditions that the headers make; dates that are no HTTP dates are ignored."""
-    headers = request.headers
-    if_match, if_none_match = headers.get("If-Match"), headers.get("If-None-Match")
+    sent = request.environ
+    if _CONDITIONS.isdisjoint(sent):
+        return UNCONDITIONAL
+    if_match, if_none_match = sent.get("HTTP_IF_MATCH"), sent.get("HTTP_IF_NONE_MATCH")
     return Preconditions(
         None if if_match is None else _tags(if_match),
         None if if_none_match is None else _tags(if_none_match),
-        _date(headers.get("If-Modified-Since")) if request.method in ("GET", "HEAD") else None,
-        _date(headers.get("If-Unmodified-Since")),
+        _date(sent.get("HTTP_IF_MODIFIED_SINCE")) if request.method in ("GET", "HEAD") else None,
+        _date(sent.get("HTTP_IF_UNMODIFIED_SINCE")),
     )
 
 

@@ -21,8 +21,8 @@ LIST_RESPONSE = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 
 
 class _Finished(Response):
-    """A response with a body, whose headers are complete and whose locations are URIs: the configuration takes no other
-    base. Werkzeug would make sure of both for each response."""
+    """A response whose headers are complete and whose locations are URIs: the configuration takes no other base.
+    Werkzeug would make sure of both for each response."""
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """The headers as they are."""
@@ -31,17 +31,20 @@ class _Finished(Response):
 
 def scim_response(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A response with a JSON document."""
-    response = _Finished(orjson.dumps(document), status, mimetype=MEDIA_TYPE)
-    response.headers["Cache-Control"] = "no-cache, private"
-    if headers:
-        response.headers.extend(headers)
-    return response
+    return _with(_Finished(orjson.dumps(document), status, mimetype=MEDIA_TYPE), headers)
 
 
 def empty_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """A response without a body and without a media type."""
-    response = Response(status=status, headers={"Cache-Control": "no-cache, private", **(headers or {})})
+    """A response of a status that has no body, 204 or 304 (RFC 9110 section 6.4.1)."""
+    response = _with(_Finished(status=status), headers)
     del response.headers["Content-Type"]
+    return response
+
+
+def _with(response: Response, headers: Mapping[str, str] | None) -> Response:
+    response.headers["Cache-Control"] = "no-cache, private"
+    for name, value in (headers or {}).items():
+        response.headers[name] = value
     return response
 
 

@@ -39,8 +39,8 @@ class Around(Backend):
     def close(self) -> None:
         self._inner.close()
 
-    def together(self) -> AbstractContextManager[object]:
-        return self._inner.together()
+    def together(self, *, changes: bool = False) -> AbstractContextManager[object]:
+        return self._inner.together(changes=changes)
 
     def trial(self) -> AbstractContextManager[Trial]:
         # Of the store itself alone: a trial would go round what this one adds to it.

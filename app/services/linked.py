@@ -83,8 +83,8 @@ class Linked(Backend):
     def close(self) -> None:
         self._inner.close()
 
-    def together(self) -> AbstractContextManager[object]:
-        return self._inner.together()
+    def together(self, *, changes: bool = False) -> AbstractContextManager[object]:
+        return self._inner.together(changes=changes)
 
     def trial(self) -> AbstractContextManager[Trial]:
         # Of the store itself alone: the control store would be written to.

@@ -36,7 +36,7 @@ class Preconditions:
 
     @property
     def given(self) -> bool:
-        return self != _NONE
+        return self is not UNCONDITIONAL and self != UNCONDITIONAL
 
     def check_write(self, stamp: Stamp) -> None:
         """Return when a write may go ahead on the existing resource; else raise PreconditionFailed."""
@@ -59,7 +59,7 @@ class Preconditions:
         return self.unmodified_since is None or stamp.modified.replace(microsecond=0) <= self.unmodified_since
 
 
-_NONE = Preconditions()
+UNCONDITIONAL = Preconditions()
 
 
 def _holds(tags: tuple[str, ...], stamp: Stamp) -> bool:

@@ -19,6 +19,18 @@ class _HasBackend(Protocol):
 S = TypeVar("S", bound=_HasBackend)
 
 
+def in_turn(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+    """The method of a service that changes something: all its calls of its back end are answered by one replica, and it
+    has its turn from the start where the store takes one change at a time."""
+
+    @wraps(method)
+    def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._backend.together(changes=True):
+            return method(self, *args, **kwargs)
+
+    return run
+
+
 def on_one_replica(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
     """The method of a service, all of whose calls of its back end are answered by one replica."""
 

@@ -21,7 +21,7 @@ from app.services.contention import Contention
 from app.services.journal import Actor, Journal, Recording, Write, recorded
 from app.services.preconditions import PreconditionFailed, Preconditions
 from app.services.remit import narrowed_draft
-from app.services.replicas import on_one_replica
+from app.services.replicas import in_turn, on_one_replica
 from app.services.retirement import Retirement
 from app.services.shown import Representations, Shown
 from backends.base import Backend
@@ -64,7 +64,7 @@ class Resources:
         conditions.check_read(resource.stamp)
         return self._commits.answer(resource, view)
 
-    @on_one_replica
+    @in_turn
     def create(self, kind: str, draft: Draft, shown: Shown, actor: Actor) -> Answer:
         """The new resource (section 3.3), or one that was retired and comes back, or one that was there before and is
         adopted: then it has what the draft says and keeps the rest.
@@ -78,7 +78,7 @@ class Resources:
             view = self._representations.of(resource_type, shown, frozenset(draft.values))
             return self._arrivals.arrive(resource_type, draft, view, recording)
 
-    @on_one_replica
+    @in_turn
     def replace(
         self, kind: str, id: ResourceId, draft: Draft, shown: Shown, conditions: Preconditions, actor: Actor
     ) -> Answer:
@@ -102,7 +102,7 @@ class Resources:
             with self._adoption.of_changed(recording.write):
                 return self._settled(lambda: attempt(view, recording), conditions, recording)
 
-    @on_one_replica
+    @in_turn
     def patch(
         self,
         kind: str,
@@ -157,7 +157,7 @@ class Resources:
         change = Change(net_change(planned, resource_type, before.values), planned.deltas)
         return self._commits.commit(resource_type, before, want, change, view, recording)
 
-    @on_one_replica
+    @in_turn
     def delete(self, kind: str, id: ResourceId, conditions: Preconditions, actor: Actor) -> None:
         """The resource is gone (section 3.6), or retired. Raises NotFound, PreconditionFailed."""
         resource_type = self._registry.type(kind)

@@ -146,7 +146,8 @@ class LdapBackend(Backend):
     def close(self) -> None:
         self.directory.close()
 
-    def together(self) -> AbstractContextManager[object]:
+    def together(self, *, changes: bool = False) -> AbstractContextManager[object]:
+        del changes
         return self.directory.pinned()
 
     @contextmanager

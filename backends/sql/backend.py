@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -129,6 +129,9 @@ class SqlBackend(Backend):
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def together(self, *, changes: bool = False) -> AbstractContextManager[object]:
+        return self._database.together(changes=changes)
 
     @contextmanager
     def trial(self) -> Iterator[Trial]:

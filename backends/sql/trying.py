@@ -47,6 +47,12 @@ class Trying(Database):
         self._session = session
         self._reports = faults
 
+    @contextmanager
+    def together(self, *, changes: bool = False) -> Iterator[None]:
+        """Everything is on one connection anyway."""
+        del changes
+        yield
+
     def read(self, statement: ClauseElement, parameters: Parameters) -> Rows:
         """Every row of one statement, with what was changed before."""
         try:
