@@ -39,6 +39,8 @@ class Capability(Flag):
     """A group may have no member."""
     RETIRE = auto()
     """Users can be retired: `retire`, `retired`, `restore` and `purge` are there."""
+    KEEPS_READ = auto()
+    """What `get` has read serves the `update` after it that expects the version: reading first costs nothing more."""
     SUBTREES = auto()
     """Resources are entries of a directory: `Query.within` is honoured, and `within`, `may_land_within`,
     `lands_within` and `subtree_fault` tell of places."""

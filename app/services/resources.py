@@ -24,7 +24,7 @@ from app.services.remit import narrowed_draft
 from app.services.replicas import in_turn, on_one_replica
 from app.services.retirement import Retirement
 from app.services.shown import Representations, Shown
-from backends.base import Backend
+from backends.base import Backend, Capability
 from backends.errors import NotFound, VersionMismatch
 
 
@@ -144,7 +144,8 @@ class Resources:
         written = planned.touches.union(planned.blind or ())
         view = self._representations.of(resource_type, shown, written) if shown is not None else None
         planned = self._resolved(kind, id, planned)
-        if planned.blind is not None and not conditions.given and not adopts:
+        reads = view is not None and Capability.KEEPS_READ in self._backend.capabilities
+        if planned.blind is not None and not (reads or conditions.given or adopts):
             return self._commits.commit_unread(
                 resource_type, id, Change(planned.blind, planned.deltas), view, recording
             )

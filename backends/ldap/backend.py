@@ -93,6 +93,7 @@ class LdapBackend(Backend):
         | Capability.ATOMIC_EXPECT
         | Capability.ATOMIC_UNIQUENESS
         | Capability.EMPTY_RELATION
+        | Capability.KEEPS_READ
         | Capability.SUBTREES
     )
 

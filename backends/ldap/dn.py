@@ -39,6 +39,11 @@ def key(dn: str) -> str:
     return "\0".join("\1".join(sorted(_ava_key(ava) for ava in _split(one, "+"))) for one in _split(dn, ","))
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two DNs are spellings of one."""
+    return one == other or key(one) == key(other)
+
+
 def split(dn: str) -> tuple[str, str]:
     """The RDN and the DN of the parent, as they are written; the parent is empty for a DN of one RDN."""
     first = next(_split(dn, ","), "")

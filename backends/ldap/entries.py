@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from app.scim.attributes import Attribute, Type, Uniqueness
@@ -31,6 +31,7 @@ CONTENT = "content"
 _CLASS = "objectclass"
 _LONGEST_RDN = 240
 _PARTS = 200
+_ENCODED = 8192
 _SHORT = 48
 """Octets and characters. OpenLDAP keeps an RDN twice in a key of 511 octets; a character is four of them at most."""
 
@@ -90,6 +91,8 @@ class Entries:
             if slot not in self.references
         ]
         self._lists = [(slot, type.slots[slot], tuple(map(Spot.of, places))) for slot, places in bindings.lists.items()]
+        # Of the values of an entry a change alters few, and needs what all of them are before and after.
+        self._encoded = lru_cache(maxsize=_ENCODED)(self._encode)
         self._asked: dict[frozenset[Slot], tuple[str, ...]] = {}
         self._parts: dict[frozenset[Slot], _Part] = {}
         self._of_slot: dict[Slot, _Part] = {}
@@ -373,14 +376,18 @@ class Entries:
             return b"TRUE" if value else b"FALSE"
         if not isinstance(value, str):
             return str(value).encode()
+        encode = self._encoded if len(value) < text.LONGEST else self._encode
+        return encode(value, name, attribute.uniqueness is not Uniqueness.NONE, single.max, single.forbid)
+
+    def _encode(self, value: str, name: str, unique: bool, longest: int | None, forbidden: str) -> bytes | None:
         rule = self._subschema.rule(name)
         syntax = rule.syntax if rule else None
-        room = self._room(name, value, single.max)
-        if text.storable(value) and text.fits(syntax, value, room) and not set(single.forbid) & set(value):
+        room = self._room(name, value, longest)
+        if text.storable(value) and text.fits(syntax, value, room) and set(forbidden).isdisjoint(value):
             return value.encode()
-        if attribute.uniqueness is Uniqueness.NONE:
+        if not unique:
             return None
-        other = text.distinct(value, room, single.forbid)
+        other = text.distinct(value, room, forbidden)
         return (other if text.fits(syntax, other, room) else text.distinct("", room)).encode()
 
     def _room(self, name: str, value: str, longest: int | None) -> int | None:

@@ -41,12 +41,12 @@ class Followers:
         that whoever gets the old name next is not taken for a member.
         """
         self._memberships(before, after)
-        if dn.key(before.dn) != dn.key(after.dn):
+        if not dn.same(before.dn, after.dn):
             self._references(before, after)
 
     def _memberships(self, before: Entry, after: Entry) -> None:
         old, new = self._members.value_of(before), self._members.value_of(after)
-        if self._members.key(old) == self._members.key(new):
+        if old == new or self._members.key(old) == self._members.key(new):
             return
         attribute = self._members.bindings.member
         for group in self._left(partial(self._members.entries_with, old), wait=not self._members.by_name):

@@ -41,12 +41,9 @@ class Metered(Connection):
         self.operations = Counter({"connect": 1, "search": 0, "compare": 0} | dict.fromkeys(_WRITES, 0))
         self.entries = 0
         self.values = 0
-        self._connection = connection
-
-    @property
-    def writes(self) -> int:
+        self.writes = 0
         """Operations so far that can have changed the directory."""
-        return sum(self.operations[kind] for kind in _WRITES)
+        self._connection = connection
 
     def search(self, search: Search) -> Found:
         """See Connection."""
@@ -63,7 +60,7 @@ class Metered(Connection):
 
     def add(self, dn: str, attributes: Attributes, *, read: Sequence[str] = ()) -> Entry | None:
         """See Connection."""
-        self.operations["add"] += 1
+        self._count("add")
         return self._read(self._connection.add(dn, attributes, read=read))
 
     def modify(
@@ -76,7 +73,7 @@ class Metered(Connection):
         timeout: float | None = None,
     ) -> Entry | None:
         """See Connection."""
-        self.operations["modify"] += 1
+        self._count("modify")
         return self._read(self._connection.modify(dn, changes, assertion=assertion, read=read, timeout=timeout))
 
     def rename(
@@ -90,18 +87,18 @@ class Metered(Connection):
         read: Sequence[str] = (),
     ) -> Entry | None:
         """See Connection."""
-        self.operations["rename"] += 1
+        self._count("rename")
         found = self._connection.rename(dn, rdn, superior=superior, keep_old=keep_old, assertion=assertion, read=read)
         return self._read(found)
 
     def delete(self, dn: str, *, assertion: str | None = None) -> None:
         """See Connection."""
-        self.operations["delete"] += 1
+        self._count("delete")
         self._connection.delete(dn, assertion=assertion)
 
     def set_password(self, dn: str, password: str) -> None:
         """See Connection."""
-        self.operations["set_password"] += 1
+        self._count("set_password")
         self._connection.set_password(dn, password)
 
     def usable(self) -> bool:
@@ -111,6 +108,10 @@ class Metered(Connection):
     def close(self) -> None:
         """See Connection."""
         self._connection.close()
+
+    def _count(self, write: str) -> None:
+        self.operations[write] += 1
+        self.writes += 1
 
     def _read(self, entry: Entry | None) -> Entry | None:
         if entry is not None:

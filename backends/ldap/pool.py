@@ -16,6 +16,8 @@ from backends.ldap.metering import Counts, Metered
 T = TypeVar("T")
 
 _INVALID_CREDENTIALS = 49
+_FRESH_SECONDS = 0.1
+"""For so long a connection that has just been used is good without a look."""
 _ELSEWHERE = frozenset({51, 52})
 """busy and unavailable: another server may be neither (RFC 4511 appendix A.2)."""
 
@@ -27,6 +29,8 @@ class _Pin:
     server: _Server | None = None
     home: Metered | None = None
     wrote: bool = False
+    used: float = 0.0
+    """When its connection was given back to it, by `time.monotonic`."""
 
 
 @dataclass(slots=True)
@@ -100,41 +104,31 @@ class Directory:
         with self._changed:
             return _sum(self._past, self._open)
 
-    @contextmanager
-    def session(self) -> Iterator[Connection]:
+    def session(self) -> _Session:
         """A connection for this thread alone. A session inside a session gets another connection; inside `pinned` it is
         to the same server.
 
-        Raises ConnectionLost when no server can be reached, or when no connection becomes free within the connect
-        time-out, and LdapError when a bind is refused.
+        Entering it raises ConnectionLost when no server can be reached, or when no connection becomes free within the
+        connect time-out, and LdapError when a bind is refused.
         """
-        connection, server = self._take()
-        writes = connection.writes
-        good = False
-        try:
-            yield connection
-            good = True
-        except _NoRoom:
-            good = True
-            raise
-        except ConnectionLost:
+        return _Session(self._take, self._end)
+
+    def _end(self, connection: Metered, server: _Server, writes: int, error: BaseException | None) -> None:
+        """A session is over, which began after so many writes; `error` is what it raises."""
+        lost = isinstance(error, ConnectionLost) and not isinstance(error, _NoRoom)
+        if lost:
             # A server that was restarted has cut its other connections too; one that hangs answers on none.
             self._let_go(server)
-            raise
-        except Exception:
-            # It is not about this connection. What is no Exception may have come in the middle of a response.
-            good = True
-            raise
-        finally:
-            pin = self._pin()
-            if pin is not None:
-                pin.wrote = pin.wrote or connection.writes > writes
-            if not good:
-                self._discard(connection)
-            elif pin is not None and pin.home is None and pin.server is server:
-                pin.home = connection
-            else:
-                self._give_back(connection, server)
+        pin = self._pin()
+        if pin is not None:
+            pin.wrote = pin.wrote or connection.writes > writes
+        if lost or not (error is None or isinstance(error, Exception)):
+            # What is no Exception may have come in the middle of a response; any other is not about this connection.
+            self._discard(connection)
+        elif pin is not None and pin.home is None and pin.server is server:
+            pin.home, pin.used = connection, time.monotonic()
+        else:
+            self._give_back(connection, server)
 
     @contextmanager
     def pinned(self) -> Iterator[None]:
@@ -185,7 +179,8 @@ class Directory:
         return getattr(self._local, "pin", None)
 
     def _take(self) -> tuple[Metered, _Server]:
-        deadline = time.monotonic() + self._access.connect_timeout
+        now = time.monotonic()
+        deadline = now + self._access.connect_timeout
         pin = self._pin()
         if pin is None:
             return self._take_from(self._servers, deadline)
@@ -194,7 +189,7 @@ class Directory:
             return connection, pin.server
         home, pin.home = pin.home, None
         if home is not None:
-            if home.usable():
+            if now - pin.used < _FRESH_SECONDS or home.usable():
                 return home, pin.server
             self._discard(home)
         try:
@@ -324,6 +319,28 @@ class Directory:
             self._open.remove(connection)
             self._past = _sum(self._past, [connection])
             self._changed.notify()
+
+
+class _Session:
+    """A connection taken for a block, and ended with what the block raises."""
+
+    __slots__ = ("_end", "_has", "_take", "_writes")
+
+    def __init__(
+        self,
+        take: Callable[[], tuple[Metered, _Server]],
+        end: Callable[[Metered, _Server, int, BaseException | None], None],
+    ) -> None:
+        self._take = take
+        self._end = end
+
+    def __enter__(self) -> Connection:
+        self._has = connection, _ = self._take()
+        self._writes = connection.writes
+        return connection
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._end(*self._has, self._writes, error)
 
 
 class _NoRoom(ConnectionLost):

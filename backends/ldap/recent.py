@@ -56,6 +56,13 @@ class Recent:
             self._names.pop(id, None)
             self._contents.pop(id, None)
 
+    def move(self, id: ResourceId, name: str) -> None:
+        """The entry was changed, and has this DN now."""
+        with self._lock:
+            self._contents.pop(id, None)
+            self._names[id] = (self._clock(), name)
+            self._names.move_to_end(id)
+
     def take(self, id: ResourceId, version: Version) -> Content | None:
         """The content in that version, if it was read a moment ago; it is given once."""
         with self._lock:

@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import unicodedata
+from functools import lru_cache
 
 from app.scim.fold import fold
 
@@ -22,6 +23,8 @@ _PRINTABLE_TEXT = re.compile(r"[A-Za-z0-9'()+,\-./:=? ]+")
 _WORD_BREAK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _STANDS_IN = "retired-"
 _LONG_STAND_IN = 40
+_REMEMBERED = 8192
+"""Texts about which it is known whether they can be stored: one entry's are looked at several times in a change."""
 LONGEST = 1000
 """A storable text is shorter than that, in characters."""
 
@@ -29,10 +32,15 @@ LONGEST = 1000
 def storable(text: str) -> bool:
     """Whether a server keeps the text apart from every other text: no blanks at its ends or in a row, nothing
     invisible, no compatibility forms, normalisation form C, and not so long that an index would cut it."""
+    return 0 < len(text) < LONGEST and _is_kept_apart(text)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_kept_apart(text: str) -> bool:
     if text.isascii():
         # Of the blanks in ASCII only the space is printable.
-        return 0 < len(text) < LONGEST and text.isprintable() and "  " not in text and text[0] != " " != text[-1]
-    if text != text.strip() or "  " in text or not text.isprintable() or not text or len(text) >= LONGEST:
+        return text.isprintable() and "  " not in text and text[0] != " " != text[-1]
+    if text != text.strip() or "  " in text or not text.isprintable():
         return False
     return all(c.isascii() or _is_settled(c) for c in text) and unicodedata.is_normalized("NFC", text)
 

@@ -79,9 +79,7 @@ class Writer:
         """The stamp after the change. Raises NotFound, VersionMismatch, Duplicate, UnknownReference, RejectedValue."""
         for attempt in range(_ATTEMPTS):
             try:
-                stamp = self._attempt(id, change, expect)
-                self._branch.recent.forget(id)
-                return stamp
+                return self._attempt(id, change, expect)
             except Stale:
                 if expect is not None and self._read(id).stamp.version != expect:
                     raise VersionMismatch from None
@@ -243,6 +241,7 @@ class Writer:
             if planned.rdn is not None and entry is not None and self._refers_to_itself(content, planned):
                 # What it says of itself has followed since.
                 entry = Entry(entry.dn, {})
+        self._branch.recent.move(content.id, content.dn if entry is None else entry.dn)
         return content.stamp if entry is None else self._stamp(self._requests.complete(entry))
 
     def _refers_to_itself(self, content: Content, planned: Planned) -> bool:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, "-W", "error", "-m", "app.cli"]
+from tests.support.commands import CommandLine
+
+COMMAND = CommandLine(("-W", "error"))
 
 
 class Landfall:
-    """Runs `landfall` with a home directory below `directory`."""
+    """Runs `landfall`, as `command` does, with a home directory below `directory`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, command: CommandLine = COMMAND) -> None:
+        self.command = command
         self.directory = directory
         self.home = directory / "var"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LANDFALL_")}
@@ -36,15 +38,8 @@ class Landfall:
     def _run(
         self, arguments: tuple[str, ...], environ: Mapping[str, str], answers: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            env={**self.environ, **environ},
-            cwd=self.directory,
-            capture_output=True,
-            input=answers,
-            text=True,
-            timeout=60,
-            check=False,
+        return self.command.run(
+            arguments, env={**self.environ, **environ}, cwd=self.directory, answers=answers, timeout=60
         )
 
     def output(self, *arguments: str) -> str:

@@ -14,7 +14,7 @@ from app.scim.registry import load
 from app.services.rehearsal import Rehearsing
 from backends.base import Backend
 from backends.sql.backend import SqlBackend
-from tests.cli.conftest import COMMAND, Landfall
+from tests.cli.conftest import Landfall
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def test_a_script_is_made_before_it_is_read(landfall: Landfall) -> None:
     with opened(landfall) as (store, view):
         for number in range(200):
             view.create("User", Draft({"userName": f"u{number}", "title": "x" * 1000}))
-        command = [*COMMAND, "rehearsal", "show", "--format", "sql"]
+        command = [*landfall.command.words, "rehearsal", "show", "--format", "sql"]
         with subprocess.Popen(command, env=landfall.environ, cwd=landfall.directory, stdout=subprocess.PIPE) as showing:
             assert showing.stdout is not None
             assert showing.stdout.readline() == b"-- create User u0\n"
@@ -118,7 +118,7 @@ def test_applying_stops_without_a_store(landfall: Landfall) -> None:
             view.create("User", Draft({"userName": name}))
         with closing(sqlite3.connect(landfall.home / "landfall.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            done = landfall.run("rehearsal", "apply", "--yes")
+            done = landfall.run("rehearsal", "apply", "--yes", LANDFALL_SQL_STATEMENT_TIMEOUT_SECONDS="1")
     assert (done.returncode, "the store is not available" in done.stderr, "Traceback" in done.stderr) == (
         1,
         True,

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.cli.conftest import COMMAND, Landfall
+from tests.cli.conftest import Landfall
+from tests.support.commands import CommandLine
 from tests.support.servers import free_port
 
 
@@ -41,7 +42,7 @@ def serving(landfall: Landfall, port: int) -> Iterator[Served]:
     environ = {**landfall.environ, "LANDFALL_BIND": f"127.0.0.1:{port}"}
     with log.open("w") as output:
         process = subprocess.Popen(
-            [*COMMAND[:1], *COMMAND[3:], "serve"], env=environ, cwd=landfall.directory, stdout=output, stderr=output
+            [*CommandLine().words, "serve"], env=environ, cwd=landfall.directory, stdout=output, stderr=output
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=False) as http:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from backends.base import State
 from backends.ldap.drivers.base import Address, Tls
 from config.directory import Bindings, Kind
-from tests.cli import conftest as cli
 from tests.cli.conftest import Landfall
 from tests.ldap.checkups import (
     READABLE,
@@ -26,6 +24,7 @@ from tests.ldap.checkups import (
     variants,
 )
 from tests.support import directory_openldap
+from tests.support.commands import CommandLine
 from tests.support.directories import Directory, OpenLDAP, SambaAD, Tree
 from tests.support.directory_base import SCHEMA
 from tests.support.directory_tls import Authority, authority
@@ -169,14 +168,11 @@ class TestWhatIsThere:
 
 
 @pytest.fixture
-def configured(
-    tmp_path: Path, openldap: OpenLDAP, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Landfall, dict[str, str], Tree]]:
+def configured(tmp_path: Path, openldap: OpenLDAP) -> Iterator[tuple[Landfall, dict[str, str], Tree]]:
     """The command, and an environment in which it is configured for a tree of OpenLDAP."""
     # ldap3 uses names that pyasn1 has deprecated.
-    lenient = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-m", "app.cli"]
-    monkeypatch.setattr(cli, "COMMAND", lenient)
-    landfall, tree = cli.Landfall(tmp_path), openldap.new_tree()
+    lenient = CommandLine(("-W", "error", "-W", "ignore::DeprecationWarning"))
+    landfall, tree = Landfall(tmp_path, lenient), openldap.new_tree()
     text = Path(directory_openldap.__file__).parents[2].joinpath("config/bindings/openldap.toml").read_text()
     for name, base in (("people", tree.people), ("groups", tree.groups)):
         text = text.replace(f'base = "ou={name},dc=example,dc=org"', f'base = "{base}"')

@@ -146,8 +146,9 @@ def test_nobody_is_created_in_the_subtree(house: House, directory: Directory, tr
         assert guarded.within("User", [other.id], house.bases) == {other.id}
 
 
-def test_a_write_costs_one_operation_more(house: House) -> None:
-    """Also where there is a filter beside the subtrees."""
+def test_a_write_costs_one_operation_more_at_most(house: House) -> None:
+    """Also where there is a filter beside the subtrees; none where it is known from a moment ago what the entry is
+    called."""
     directory = house.plain.directory
 
     def cost(backend: Backend, title: str) -> int:
@@ -158,8 +159,8 @@ def test_a_write_costs_one_operation_more(house: House) -> None:
     both = protecting(house.plain, house.bases, 'title eq "Administrator"')
     cost(both, "first")
     plain = cost(house.plain, "a")
-    assert cost(house.guarded, "b") == plain + 1
-    assert cost(both, "c") == plain + 1
+    assert plain <= cost(house.guarded, "b") <= plain + 1
+    assert plain <= cost(both, "c") <= plain + 1
 
 
 @pytest.mark.parametrize(

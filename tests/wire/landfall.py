@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.support.commands import INSTALLED
 from tests.support.directories import Directory, Tree
 from tests.support.servers import free_port
 from tests.support.service import Client
 
 START_SECONDS = 180
-_PROGRAM = str(Path(sys.executable).with_name("landfall"))
 _T = TypeVar("_T")
 
 BRAKES = ("LANDFALL_BRAKES_DEACTIVATIONS", "LANDFALL_BRAKES_DELETIONS", "LANDFALL_BRAKES_MEMBER_REMOVALS")
@@ -37,7 +36,7 @@ class Landfall:
     home: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    command: Sequence[str] = (_PROGRAM, "serve")
+    command: Sequence[str] = (*INSTALLED.words, "serve")
     _process: subprocess.Popen[bytes] | None = None
     _clients: list[Client] = field(default_factory=list)
 
@@ -84,15 +83,7 @@ class Landfall:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The outcome of another command with the same settings."""
-        return subprocess.run(
-            [_PROGRAM, *arguments],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return INSTALLED.run(arguments, env=self._environment(), timeout=300)
 
     def report(self, *arguments: str) -> Any:
         """The JSON that a command prints with --json, which has to succeed."""
