@@ -52,8 +52,12 @@ def _check_schemas(resource_type: ResourceType, body: Mapping[str, Any]) -> None
 
 
 @lru_cache(maxsize=256)
-def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, Attribute]:
-    return {a.name.lower(): a for a in attributes}
+def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, tuple[str, Attribute | None]]:
+    """By lower-case name the canonical name, and the attribute unless a client's value of it is ignored."""
+    return {
+        a.name.lower(): (a.name, None if a.mutability is Mutability.READ_ONLY or a in _IGNORED else a)
+        for a in attributes
+    }
 
 
 def _canonical_members(attributes: tuple[Attribute, ...], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,17 +65,18 @@ def _canonical_members(attributes: tuple[Attribute, ...], body: Mapping[str, Any
     result: dict[str, Any] = {}
     seen: set[str] = set()
     for key, value in body.items():
-        attribute = by_name.get(key.lower())
-        if attribute is None:
+        found = by_name.get(key.lower())
+        if found is None:
             continue
-        if attribute.name in seen:
-            raise InvalidSyntax(f"'{attribute.name}' is given twice")
-        seen.add(attribute.name)
-        if attribute.mutability is Mutability.READ_ONLY or attribute in _IGNORED:
+        name, attribute = found
+        if name in seen:
+            raise InvalidSyntax(f"'{name}' is given twice")
+        seen.add(name)
+        if attribute is None:
             continue
         canonical = canonical_value(attribute, value)
         if canonical is not None:
-            result[attribute.name] = canonical
+            result[name] = canonical
     return result
 
 

@@ -22,6 +22,9 @@ def distinct(attribute: Attribute, elements: Iterable[Any]) -> list[Any]:
 
 def without_repetition(elements: Iterable[Any]) -> list[Any]:
     """The first of each group of equal values, in order."""
+    elements = list(elements)
+    if len(elements) < 2:
+        return elements
     found: dict[Hashable, Any] = {}
     for element in elements:
         found.setdefault(hashable(element), element)

@@ -204,9 +204,9 @@ class Writer:
         """Raises RejectedValue when the resource can't be read again with what was written: every page that holds one
         that is too large for the server would fail. Short values are never too much together."""
         readable = self._layout.type.readable
-        longest = max(values, key=lambda slot: rows.length(values[slot]), default=None)
-        if longest is None or rows.length(values[longest]) * _OCTETS_IN_JSON * len(readable) < _SENT_AT_ONCE:
+        if sum(map(rows.length, values.values())) * _OCTETS_IN_JSON * len(readable) < _SENT_AT_ONCE:
             return
+        longest = max(values, key=lambda slot: rows.length(values[slot]))
         try:
             self._read(session, id, readable)
         except (orjson.JSONDecodeError, TypeError):
