@@ -162,6 +162,12 @@ class Backend(ABC):
         relation. Works against the direction of storage too (`groups` of users). Unknown ids yield nothing.
         """
 
+    def knows(self, kind: str, names: Sequence[str]) -> bool:
+        """False where certainly no resource has one of these (by `app.scim.fold`) as an e-mail address, and no retired
+        one as its userName or an e-mail address; True where a store would have to look in several places to tell."""
+        del kind, names
+        return True
+
     def within(self, kind: str, ids: Sequence[ResourceId], bases: Sequence[str]) -> frozenset[ResourceId]:
         """Those of the resources whose entries are in one of the subtrees of a directory that have these DNs (RFC 4514)
         at their top; none in a store that has no subtrees. Unknown ids are none of them."""

@@ -23,7 +23,7 @@ from config.settings import LifecycleSettings
 ADOPTED = "adopted"
 """The note of a write by which a resource came to be managed."""
 
-_EMAILS, _WORK = "emails", "work"
+_USER_NAME, _EMAILS, _WORK = "userName", "emails", "work"
 _WORK_EMAIL = "work e-mail"
 _REMEMBERED = 100_000
 _NEW = timedelta(seconds=30)
@@ -194,6 +194,11 @@ class Adoption:
                 f"{len(free)} accounts that are not managed here have this {what}; only one of them may have it"
             )
         return free[0] if free else None
+
+
+def names_of(values: Mapping[Slot, Value]) -> list[str]:
+    """What an arriving user may be known by: its userName, if it has one, and the first LOOKED_FOR work e-mails."""
+    return [*([values[_USER_NAME]] if _USER_NAME in values else []), *work_emails(values)[:LOOKED_FOR]]
 
 
 def work_emails(values: Mapping[Slot, Value]) -> list[str]:

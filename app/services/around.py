@@ -64,6 +64,9 @@ class Around(Backend):
     def related(self, kind: str, ids: Sequence[ResourceId], relation: str) -> Iterator[tuple[ResourceId, Reference]]:
         return self._inner.related(kind, ids, relation)
 
+    def knows(self, kind: str, names: Sequence[str]) -> bool:
+        return self._inner.knows(kind, names)
+
     def within(self, kind: str, ids: Sequence[ResourceId], bases: Sequence[str]) -> frozenset[ResourceId]:
         return self._inner.within(kind, ids, bases)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.scim.query import Change, Delta, Draft, Resource, Slot
 from app.scim.registry import ResourceType
 from app.scim.representation import Representation
-from app.services.adoption import Adoption
+from app.services.adoption import Adoption, names_of
 from app.services.commits import Answer, Commits, needs_lookup
 from app.services.journal import Recording
 from app.services.retirement import Retirement
@@ -29,14 +29,17 @@ class Arrivals:
         `Resources.create` raises, and Unavailable where it is taken away or changed at this moment: the client asks
         again."""
         kind = resource_type.name
-        retired = self._retirement.returning(kind, draft)
+        # Of most who arrive the store knows nothing: that is one question instead of two.
+        names = names_of(draft.values)
+        known = bool(names) and self._backend.knows(kind, names)
+        retired = self._retirement.returning(kind, draft) if known else None
         if retired is not None:
             try:
                 return self._restore(resource_type, retired, draft, view, recording)
             except Duplicate:
                 # Its place was taken while it was away: it stays retired.
                 _start_again(recording)
-        found = self._adoption.by_email(kind, draft)
+        found = self._adoption.by_email(kind, draft) if known else None
         if found is None:
             try:
                 return self._create(resource_type, draft, view, recording)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.scim.fold import fold
 from app.scim.query import Draft, Resource, Window
 from app.scim.registry import Registry
-from app.services.adoption import LOOKED_FOR, work_emails
+from app.services.adoption import names_of, work_emails
 from backends.base import Backend, Capability
 from config.settings import LifecycleSettings
 
@@ -44,7 +44,7 @@ class Retirement:
         e-mail of it as a work e-mail; with all readable slots."""
         if kind != _KIND or not self._possible:
             return None
-        name, emails = draft.values[_NAME], work_emails(draft.values)[:LOOKED_FOR]
+        name, *emails = names_of(draft.values)
         # The store keeps all names of someone together: it finds a userName among e-mails too, and private e-mails.
         page = self._backend.retired(kind, self._registry.type(kind).readable, [name, *emails], Window(1, _LOOKED_AT))
         named = [r for r in page.items if fold(str(r.values.get(_NAME, ""))) == fold(name)]

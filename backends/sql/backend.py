@@ -32,6 +32,7 @@ from backends.sql.database import Database
 from backends.sql.dialects import Timeouts
 from backends.sql.faults import Faults
 from backends.sql.filters import Conditions, Node, lower, shared_parts
+from backends.sql.known import Known
 from backends.sql.queries import Queries
 from backends.sql.relations import Relations, possible
 from backends.sql.retired import Retired
@@ -67,6 +68,7 @@ class _Kind:
         self.match = lru_cache(_KEPT_STATEMENTS)(queries.match)
         self.names_one = queries.names_one
         self.retired = Retired(layout, built)
+        self.known = Known(layout, built)
         self.writer = Writer(layout, built, queries, stored, self.retired)
 
 
@@ -197,6 +199,9 @@ class SqlBackend(Backend):
         self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
     ) -> Page:
         return self._kinds[kind].retired.page(self._database.read, want, names, window)
+
+    def knows(self, kind: str, names: Sequence[str]) -> bool:
+        return self._kinds[kind].known.has(self._database.read, names)
 
     def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
         if not possible(id):

@@ -130,7 +130,8 @@ def test_a_name_that_a_managed_user_has_meanwhile(client: Client, name: str) -> 
 def test_the_values_that_a_first_patch_overwrites(
     service: Service, backend: Backend, client: Client, name: str
 ) -> None:
-    """Who adopts an account by changing it may want to know what it was."""
+    """Who adopts an account by changing it may want to know what it was. Of a later change that is known where a store
+    reads before it writes anyway."""
     there = backend.create("User", Draft({"userName": name, "title": "Old", "displayName": "Stays"})).id
     for title in ("New", "Newer"):
         answer = client.change(f"/Users/{there}", {"op": "replace", "path": "title", "value": title})
@@ -138,7 +139,7 @@ def test_the_values_that_a_first_patch_overwrites(
     first, second = _changes(service, there, 2)
     assert (first["before"], first["after"]) == ({"title": "Old"}, {"title": "New"})
     assert first["notes"] == ["adopted"]
-    assert "before" not in second
+    assert second.get("before", {"title": "New"}) == {"title": "New"}
 
 
 def _changes(service: Service, id: str, count: int) -> list[dict[str, Any]]:

@@ -79,6 +79,10 @@ class Rehearsing(Around):
     def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         self._written.retire(kind, id, expect)
 
+    def knows(self, kind: str, names: Sequence[str]) -> bool:
+        # Who is only here is not known to the store beneath.
+        return True
+
     def retired(
         self, kind: str, want: frozenset[Slot], names: Sequence[str] | None = None, window: Window = FIRST_PAGE
     ) -> Page:
