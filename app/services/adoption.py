@@ -177,7 +177,7 @@ class Adoption:
 
     def _free(self, kind: str, found: dict[ResourceId, Resource]) -> list[Resource]:
         """Those that are not managed. Of one that is new the record of its creation may be on its way."""
-        free = dict(found)
+        free = {id: resource for id, resource in found.items() if (kind, id) not in self._known}
         for _ in range(_LOOKS):
             managed = self._managed.among(kind, list(free)) if free else frozenset()
             free = {id: resource for id, resource in free.items() if id not in managed}

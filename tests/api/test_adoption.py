@@ -19,6 +19,7 @@ from app.scim.registry import Registry
 from app.services import adoption
 from backends.base import Backend
 from config.settings import LifecycleSettings
+from tests.support.earlier import Earlier
 from tests.support.service import ENTERPRISE, GROUP, USER, Client, Service, running
 
 Start = Callable[..., Service]
@@ -27,23 +28,29 @@ pytestmark = pytest.mark.every_store
 
 
 @pytest.fixture
-def start(backend: Backend, registry: Registry, tmp_path: Path) -> Iterator[Start]:
+def store(backend: Backend) -> Earlier:
+    """The store, where accounts can be put that were there before."""
+    return Earlier(backend)
+
+
+@pytest.fixture
+def start(store: Earlier, registry: Registry, tmp_path: Path) -> Iterator[Start]:
     """Starts a service with a lifecycle of its own, which manages nothing yet."""
     with ExitStack() as stack:
 
         def start(**lifecycle: Any) -> Service:
-            return stack.enter_context(running(backend, registry, tmp_path, lifecycle=LifecycleSettings(**lifecycle)))
+            return stack.enter_context(running(store, registry, tmp_path, lifecycle=LifecycleSettings(**lifecycle)))
 
         yield start
 
 
 @pytest.fixture
-def there(backend: Backend) -> Callable[..., Resource]:
-    """Makes an account as another program does: past the service."""
+def there(store: Earlier) -> Callable[..., Resource]:
+    """Makes an account as another program did long ago: past the service."""
 
     def make(name: str, email: str | None = None, **values: Any) -> Resource:
         emails = {} if email is None else {"emails": [{"type": "work", "value": email, "primary": True}]}
-        return backend.create("User", Draft({"userName": name, **emails, **values}))
+        return store.put("User", Draft({"userName": name, **emails, **values}))
 
     return make
 
@@ -86,10 +93,10 @@ class TestAMatch:
         assert (user["userName"], user["nickName"], user[ENTERPRISE]["department"]) == (name, "Nick", "Pilots")
         assert client.found("/Users", f'userName eq "old-{name}"') == set()
 
-    def test_of_a_group_by_its_name(self, start: Start, backend: Backend, name: str) -> None:
+    def test_of_a_group_by_its_name(self, start: Start, store: Earlier, name: str) -> None:
         client = start().client()
         ann, bob = client.user(f"ann-{name}")["id"], client.user(f"bob-{name}")["id"]
-        known = backend.create("Group", Draft({"displayName": f"Team {name}"}, {"members": (ann,)}))
+        known = store.put("Group", Draft({"displayName": f"Team {name}"}, {"members": (ann,)}))
         answer = client.create(
             "/Groups", {"schemas": [GROUP], "displayName": f"TEAM {name}", "members": [{"value": bob}]}
         )
@@ -187,7 +194,8 @@ class TestManyEmails:
         position: int,
         found: bool,
     ) -> None:
-        """So many are looked for and no more, several with one search; the same e-mail twice is one."""
+        """So many are looked for and no more, several with one search; the same e-mail twice is one. A store that knows
+        that none of them is there is not searched."""
         monkeypatch.setattr(adoption, "_TERMS", 2)
         monkeypatch.setattr(adoption, "LOOKED_FOR", 5)
         known = there(f"old-{name}", f"mail-{name}")
@@ -205,7 +213,7 @@ class TestManyEmails:
         values.insert(1, values[0].upper())
         answer = post(client, name, emails=[{"type": "work", "value": value} for value in values])
         assert (answer.status_code, answer.json()["id"] == known.id) == (201, found)
-        assert len(searches) == 3
+        assert len(searches) == (3 if found or backend.knows("User", [f"nobody-{name}"]) else 0)
 
 
 class TestAtOnce:

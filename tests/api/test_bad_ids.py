@@ -17,7 +17,7 @@ pytestmark = pytest.mark.every_store
 
 @pytest.fixture
 def user(client: Client, name: str) -> str:
-    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": "mira@tern.example"}])
+    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": f"mira-{name}"}])
 
 
 _IDS = [

@@ -34,7 +34,7 @@ def posts(client: Client, user: str, group: str, content: bytes) -> Iterator[htt
 
 @pytest.fixture
 def user(client: Client, name: str) -> str:
-    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": "mira@tern.example"}])
+    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": f"mira-{name}"}])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.support.service import ENTERPRISE, GROUP, SEARCH_REQUEST, USER, Clien
 
 @pytest.fixture
 def user(client: Client, name: str) -> str:
-    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": "mira@tern.example"}])
+    return new_user(client, name, title="Pilot", emails=[{"type": "work", "value": f"mira-{name}"}])
 
 
 @pytest.mark.parametrize(

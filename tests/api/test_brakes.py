@@ -18,6 +18,7 @@ from app.services.around import Around
 from backends.base import Backend
 from config.settings import BrakesSettings, ProtectedSettings
 from tests.api.expect import refused
+from tests.support.earlier import Earlier
 from tests.support.service import SCIM_JSON, USER, Client, Service, running
 
 Start = Callable[..., Service]
@@ -135,10 +136,11 @@ def test_a_group_that_is_deleted_loses_its_members(start: Start, name: str) -> N
 @pytest.mark.every_store
 def test_what_is_protected_is_refused_and_counts_as_nothing(start: Start, backend: Backend, name: str) -> None:
     """It is told apart from what a brake refuses, also by the request that would apply it and after it was applied."""
-    admin = backend.create("User", Draft({"userName": f"svc-{name}", "active": True})).id
-    group = backend.create("Group", Draft({"displayName": f"Adm {name}"}, {"members": (admin,)})).id
+    store = Earlier(backend)
+    admin = store.put("User", Draft({"userName": f"svc-{name}", "active": True})).id
+    group = store.put("Group", Draft({"displayName": f"Adm {name}"}, {"members": (admin,)})).id
     protected = ProtectedSettings(users=f'userName eq "svc-{name}"', groups=f'displayName eq "Adm {name}"')
-    service = start(protected, deletions=1, deactivations=1, member_removals=1)
+    service = start(protected, store, deletions=1, deactivations=1, member_removals=1)
     client = service.client()
     ids = users(client, name, 4)
     other = client.group(f"team {name}", *ids[:2])["id"]

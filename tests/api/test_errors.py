@@ -126,7 +126,7 @@ def _group_of(name: str, *members: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("status", "scim_type", "make"), [r[1:] for r in _ROWS], ids=[r[0] for r in _ROWS])
 def test_each_error(client: Client, name: str, status: int, scim_type: str | None, make: Make) -> None:
     """The status as text, the keyword where one fits, one string of detail, and nothing has changed."""
-    path = new_user(client, name, emails=[{"type": "work", "value": "w"}], **{TRAITS: {"birthPlace": "Bergen"}})
+    path = new_user(client, name, emails=[{"type": "work", "value": f"w-{name}"}], **{TRAITS: {"birthPlace": "Bergen"}})
     other = new_user(client, f"other-{name}")
     total = client.get("/", params={"count": "0"}).json()["totalResults"]
     with unchanged(client, path, other):

@@ -45,7 +45,7 @@ def crew(client: Client) -> Crew:
             "title": "Pilot",
             "active": True,
             "emails": [
-                {"value": "ada@work.example", "type": "work", "primary": True},
+                {"value": f"ada@work{scope}", "type": "work", "primary": True},
                 {"value": "ada@home.example", "type": "home"},
             ],
             "x509Certificates": [{"value": "QUJD"}],

@@ -16,6 +16,7 @@ from backends.base import Backend
 from config.settings import ProtectedSettings
 from tests.api.expect import refused, unchanged
 from tests.conformance.helpers import MANAGER
+from tests.support.earlier import Earlier
 from tests.support.service import ENTERPRISE, GROUP, SEARCH_REQUEST, USER, Client, running
 
 pytestmark = pytest.mark.every_store
@@ -40,11 +41,17 @@ class Cast:
 
 
 @pytest.fixture
-def cast(backend: Backend, name: str) -> Iterator[Cast]:
-    root = backend.create("User", Draft({"userName": f"root-{name}", "title": "Guardian"})).id
-    ann = backend.create("User", Draft({"userName": f"ann-{name}", "title": "Pilot"})).id
+def store(backend: Backend) -> Earlier:
+    """The store, where people and groups can be put that were there before."""
+    return Earlier(backend)
+
+
+@pytest.fixture
+def cast(store: Earlier, backend: Backend, name: str) -> Iterator[Cast]:
+    root = store.put("User", Draft({"userName": f"root-{name}", "title": "Guardian"})).id
+    ann = store.put("User", Draft({"userName": f"ann-{name}", "title": "Pilot"})).id
     domain, team = (
-        backend.create("Group", Draft({"displayName": f"{which} {name}"}, {"members": (root, ann)})).id
+        store.put("Group", Draft({"displayName": f"{which} {name}"}, {"members": (root, ann)})).id
         for which in ("Domain", "Team")
     )
     yield Cast(name, root, ann, domain, team)
@@ -55,13 +62,13 @@ def cast(backend: Backend, name: str) -> Iterator[Cast]:
 
 
 @pytest.fixture
-def start(backend: Backend, registry: Registry, cast: Cast, tmp_path: Path) -> Iterator[Callable[..., Client]]:
+def start(store: Earlier, registry: Registry, cast: Cast, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Starts a service that protects, and gives a client of it."""
     with ExitStack() as stack:
 
         def start(users: str = USERS, *, hidden: bool = False) -> Client:
             protected = ProtectedSettings(users, f'displayName eq "Domain {cast.name}"', hidden=hidden)
-            return stack.enter_context(running(backend, registry, tmp_path, protected=protected)).client()
+            return stack.enter_context(running(store, registry, tmp_path, protected=protected)).client()
 
         yield start
 

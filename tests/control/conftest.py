@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from app.control import AuditRecord, ControlStore, upgrade
+from app.control import AuditRecord, ControlStore
 from tests.control.clock import Clock
 from tests.control.entries import entry
+from tests.support.controls import Renewable, new_control
 
 
 @pytest.fixture
@@ -17,10 +19,23 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def renewable(new_database: Callable[[str], str]) -> Callable[[str], Renewable]:
+    """The control store of a kind of server that the tests have one after the other."""
+    made: dict[str, Renewable] = {}
+
+    def get(kind: str) -> Renewable:
+        if kind not in made:
+            made[kind] = Renewable(new_database(kind))
+        return made[kind]
+
+    return get
+
+
 @pytest.fixture
-def control_url(sql_url: str) -> str:
-    upgrade(sql_url)
-    return sql_url
+def control_url(database: str, renewable: Callable[[str], Renewable], tmp_path: Path) -> str:
+    """The address of a new control store on each selected database in turn."""
+    return new_control(tmp_path / "control.db") if database == "sqlite" else renewable(database).renew()
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from sqlalchemy import Engine
 
 from app.control import AuditRecord, ControlStore
 from app.control.tables import audit
+from tests.support.controls import new_control
 
 
 @pytest.fixture
-def sql_url(tmp_path: Path) -> str:
-    """A new SQLite file."""
-    return f"sqlite:///{tmp_path / 'control.db'}"
+def control_url(tmp_path: Path) -> str:
+    """A new control store in a SQLite file."""
+    return new_control(tmp_path / "control.db")
 
 
 @pytest.mark.parametrize("column", [column.name for column in audit.columns])

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.control import ControlStore, Who, upgrade
+from app.control import ControlStore, Who
 from app.scim.filter.nodes import Compare, Op
 from app.scim.query import Query, Resource
 from app.services.audit import open_audit
@@ -19,6 +19,7 @@ from app.services.rehearsal.net import Item, Net
 from backends.base import Backend
 from config.settings import Settings
 from tests.conformance.helpers import MANAGER, attribute_of
+from tests.support.controls import new_control
 
 NOTHING: frozenset[str] = frozenset()
 WHO = Who("id-of-entra", "Entra")
@@ -73,8 +74,7 @@ def staged(store: Backend, directory: Path) -> Iterator[Stage]:
     """An empty rehearsal, kept in that directory."""
     home = directory / "home"
     home.mkdir()
-    url = f"sqlite:///{home / 'control.db'}"
-    upgrade(url)
+    url = new_control(home / "control.db")
     with closing(ControlStore(url)) as control:
         yield Stage(store, control, Settings(home=home))
 

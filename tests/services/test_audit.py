@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.control import AuditRecord, ControlStore, ControlUnavailable, Wanted, upgrade
+from app.control import AuditRecord, ControlStore, ControlUnavailable, Wanted
 from app.scim.registry import Registry, load
 from app.services.audit import AuditJournal, Recovery, Spools, lines, mover
 from app.services.audit import spool as spool_module
@@ -35,6 +35,7 @@ from backends.errors import (
     UnknownReference,
     VersionMismatch,
 )
+from tests.support.controls import new_control
 from tests.support.reference import ReferenceBackend
 
 ACTOR = Actor("11111111-1111-1111-1111-111111111111", "entra")
@@ -53,8 +54,7 @@ def backend(registry: Registry) -> ReferenceBackend:
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlStore]:
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    upgrade(url)
+    url = new_control(tmp_path / "control.db")
     store = ControlStore(url)
     yield store
     store.close()

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from app.control import AuditRecord, ControlStore, Wanted, upgrade
+from app.control import AuditRecord, ControlStore, Wanted
 from app.control.audit_models import FOUND_DONE, FOUND_NOT_DONE, FOUND_UNCLEAR
 from app.scim.query import Change, Delta, Draft, Resource
 from app.scim.registry import Registry, load
@@ -20,6 +20,7 @@ from app.services.audit import Recovery, Spools, lines
 from app.services.audit.spool import Spool
 from app.services.journal import Actor, Journal, Operation, Recording, Write
 from backends.base import Capability
+from tests.support.controls import new_control
 from tests.support.reference import ReferenceBackend
 
 ACTOR = Actor("11111111-1111-1111-1111-111111111111", "entra")
@@ -92,8 +93,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    upgrade(url)
+    url = new_control(tmp_path / "control.db")
     control = ControlStore(url)
     yield World(load(), control, tmp_path / "audit")
     control.close()

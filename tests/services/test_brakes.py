@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.control import ControlStore, upgrade
+from app.control import ControlStore
 from app.control.models import Spent
 from app.scim.query import Change, Delta, Draft, Reference, Resource, ResourceId, Slot
 from app.scim.registry import load
@@ -20,6 +20,7 @@ from backends.base import Backend
 from backends.errors import Protected, Unavailable
 from config.settings import BrakesSettings
 from tests.control.clock import Clock
+from tests.support.controls import new_control
 from tests.support.reference import ReferenceBackend
 
 WHO = Actor("1" * 36, "hasty")
@@ -53,8 +54,7 @@ class Workers:
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[Workers]:
-    url, clock = f"sqlite:///{tmp_path / 'control.db'}", Clock()
-    upgrade(url)
+    url, clock = new_control(tmp_path / "control.db"), Clock()
     control = ControlStore(url, clock=clock)
     yield Workers(control, ReferenceBackend(load()), clock)
     control.close()

@@ -21,6 +21,7 @@ from app.services.linked import Linked, with_links
 from backends.base import Backend, Capability
 from backends.errors import NotFound, RejectedValue, TooManyCandidates, VersionMismatch
 from tests.conftest import selected_backends
+from tests.support.controls import new_control
 from tests.support.reference import ReferenceBackend
 from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
 from tests.support.stores import without_external_id
@@ -59,8 +60,7 @@ def opened(sql_url: str) -> Iterator[Callable[..., Pair]]:
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Pair]:
     """One on SQLite that may look at three candidates."""
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    upgrade(url)
+    url = new_control(tmp_path / "control.db")
     control = ControlStore(url)
     inner = ReferenceBackend(without_external_id(load()))
     yield Pair(inner, Linked(inner, control.links, candidates=3), control)

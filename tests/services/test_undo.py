@@ -67,7 +67,7 @@ class TestValues:
 
     def test_that_nobody_knows_are_left(self, world: World) -> None:
         """Nothing of one who was there before was read, nor is there an earlier record of that."""
-        user = world.backend.create("User", Draft({"userName": "mira", "title": "Pilot"})).id
+        user = world.long_there("User", Draft({"userName": "mira", "title": "Pilot"}))
         world.blind(user, HR, nickName="m")
         changed = world.blind(user, title="Captain")
         assert world.reasons(changed) == {"title": "what it was before is not known"}
@@ -206,7 +206,7 @@ class TestMembers:
     def test_who_is_known_to_nobody(self, world: World) -> None:
         """Whether they were members of a group that was there before the audit is not known."""
         a, b, c = (world.user(name) for name in "abc")
-        group = world.backend.create("Group", Draft({"displayName": "Old"}, {"members": (a, b)})).id
+        group = world.long_there("Group", Draft({"displayName": "Old"}, {"members": (a, b)}))
         changed = world.members(group, add=(c,), remove=(b,))
         assert world.reasons(changed) == {
             c: "whether it was a member before is not known",
@@ -217,7 +217,7 @@ class TestMembers:
 
     def test_who_is_known_by_an_earlier_record(self, world: World) -> None:
         a, b = world.user("a"), world.user("b")
-        group = world.backend.create("Group", Draft({"displayName": "Old"}, {"members": (b,)})).id
+        group = world.long_there("Group", Draft({"displayName": "Old"}, {"members": (b,)}))
         world.members(group, add=(a,), who=HR)
         again = world.members(group, add=(a,))
         assert [idle.record for idle in world.of(again).idle] == [again]
@@ -258,7 +258,7 @@ class TestMembers:
 
     def test_all_that_were_replaced_and_not_all_known(self, world: World) -> None:
         a, b, c = (world.user(name) for name in "abc")
-        group = world.backend.create("Group", Draft({"displayName": "Old"}, {"members": (a,)})).id
+        group = world.long_there("Group", Draft({"displayName": "Old"}, {"members": (a,)}))
         world.members(group, add=(b,))
         changed = world.replace_members(group, c)
         undoing, _ = world.undone(changed)
@@ -455,7 +455,7 @@ class TestLives:
         assert world.reasons(changed) == {"": "is not there any more"}
 
     def test_an_adoption_is_undone_and_stays_managed(self, world: World) -> None:
-        user = world.backend.create("User", Draft({"userName": "mira", "title": "Pilot", "nickName": "m"})).id
+        user = world.long_there("User", Draft({"userName": "mira", "title": "Pilot", "nickName": "m"}))
         assert world.user("MIRA", title="Captain") == user
         (record,) = world.records(world.last)
         assert record.operation == "adopt"

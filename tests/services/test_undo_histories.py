@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from app.control import AuditRecord, ControlStore, upgrade
+from app.control import AuditRecord, ControlStore
 from app.scim.query import Query, Window
 from app.services.journal import Actor
 from app.services.undo.history import parsed
 from backends.base import Backend
 from backends.errors import Duplicate, NotFound, UnknownReference
 from tests.services.undoing import ENTRA, HR, World
+from tests.support.controls import new_control
 
 PEOPLE = 3
 _EXPECTED = (Duplicate, NotFound, UnknownReference)
@@ -154,8 +155,7 @@ def begin(store: Callable[[], Backend], tmp_path_factory: pytest.TempPathFactory
 
     @contextmanager
     def begin() -> Iterator[_History]:
-        url = f"sqlite:///{tmp_path_factory.mktemp('control') / 'control.db'}"
-        upgrade(url)
+        url = new_control(tmp_path_factory.mktemp("control") / "control.db")
         with closing(ControlStore(url)) as control:
             yield _History(World(store(), control))
             assert control.audit.verify().wrong is None

@@ -12,7 +12,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from app.control import AuditRecord, ControlStore, Entry, Wanted, upgrade
+from app.control import AuditRecord, ControlStore, Entry, Wanted
 from app.scim.patch.operations import operations_from
 from app.scim.query import Change, Delta, Draft, ResourceId, Slot
 from app.services.adoption import Adoption
@@ -28,6 +28,8 @@ from backends.base import Backend
 from backends.errors import NotFound
 from config.settings import BrakesSettings, LifecycleSettings
 from tests.conformance.helpers import MANAGER
+from tests.support.controls import new_control
+from tests.support.earlier import Earlier
 from tests.support.stores import Opened, Store, selected
 
 ENTRA = Actor("11111111-1111-1111-1111-111111111111", "entra")
@@ -57,8 +59,7 @@ def undo_store(request: pytest.FixtureRequest) -> Iterator[Opened]:
 
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlStore]:
-    url = f"sqlite:///{tmp_path / 'control.db'}"
-    upgrade(url)
+    url = new_control(tmp_path / "control.db")
     control = ControlStore(url)
     yield control
     control.close()
@@ -100,7 +101,7 @@ class World:
     """What clients do gives the number of its record."""
 
     def __init__(self, backend: Backend, control: ControlStore, guarded: Backend | None = None) -> None:
-        self.backend = backend
+        self.backend = Earlier(backend)
         self.control = control
         self.journal = TrailJournal(control)
         self._guarded = guarded
@@ -118,6 +119,10 @@ class World:
             Brakes(self.control.brakes, self.control.managed, backend, brakes),
             Retirement(backend, registry, lifecycle),
         )
+
+    def long_there(self, kind: str, draft: Draft) -> ResourceId:
+        """Another program has made it, long before there were clients."""
+        return self.backend.put(kind, draft).id
 
     def deletes(self) -> None:
         """From now on users are removed when they are deleted."""

@@ -52,12 +52,12 @@ class Identity:
 class Authority:
     """A certificate authority. Each has a key of its own: who trusts one does not trust another."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "Landfall test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("Landfall test authority")
+        subject = _name(name)
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         self._certificate = (
-            _builder(name, name, self._key.public_key())
+            _builder(subject, subject, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)

@@ -18,6 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,8 @@ PASSWORD = "invented"
 MAX_CONNECTIONS = 200
 START_SECONDS = 60
 STARTS = 3
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 8 * 1024**3
 INSTALL = "run deploy/install-test-servers.sh as root, or set BACKENDS to the ones you have"
 
 
@@ -65,10 +68,11 @@ class Server(ABC):
     name: str
     account: str
     _stop_signal: signal.Signals = signal.SIGTERM
+    _close_signal: signal.Signals | None = None
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._base = Path(tempfile.mkdtemp(prefix=f"landfall-{self.name}-"))
+        self._base = Path(tempfile.mkdtemp(prefix=f"landfall-{self.name}-", dir=_in_memory()))
         self._log = self._base / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
@@ -144,7 +148,7 @@ class Server(ABC):
 
     def close(self) -> None:
         """Stop it and remove its data."""
-        self.stop()
+        self._end(self._close_signal or self._stop_signal)
         shutil.rmtree(self._base, ignore_errors=True)
 
     @abstractmethod
@@ -289,6 +293,8 @@ class MariaDB(DatabaseServer):
 
     name = "mariadb"
     account = "nobody"
+    # In an orderly end it would write for seconds what is removed then.
+    _close_signal = signal.SIGKILL
 
     def __init__(self) -> None:
         self._install = program("mariadb-install-db")
@@ -351,6 +357,18 @@ class MariaDB(DatabaseServer):
 
     def _url(self, database: str) -> str:
         return f"mysql+pymysql://{USER}:{PASSWORD}@{HOST}:{self.port}/{database}?charset=utf8mb4"
+
+
+@cache
+def _in_memory() -> str | None:
+    """Where a file system in memory with room for the servers of several workers is mounted. Nothing that servers write
+    has to outlive the machine."""
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return None
+    fits = found.f_bavail * found.f_frsize >= MEMORY_BYTES and not found.f_flag & (os.ST_NOEXEC | os.ST_RDONLY)
+    return str(MEMORY) if fits and os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 
 def _tail(log: bytes) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from app.control import Access, ControlStore, Dialect, upgrade
+from app.control import Access, ControlStore, Dialect
 from app.factory import create_app
 from app.scim.registry import Registry
 from backends.base import Backend
 from config.settings import BrakesSettings, LimitsSettings, LogSettings, Settings
+from tests.support.controls import new_control
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
@@ -25,6 +28,8 @@ PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 SEARCH_REQUEST = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 SCIM_JSON = "application/scim+json"
+# How long a service that is to end may take to see it; the half second that is usual would be most of many a test.
+LOOK_SECONDS = 0.01
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -56,14 +61,20 @@ class Service:
     @property
     def anonymous(self) -> httpx.Client:
         """A client without credentials, at the SCIM base."""
-        return httpx.Client(base_url=self.settings.scim_url, timeout=30)
+        return httpx.Client(base_url=self.settings.scim_url, timeout=30, verify=trusted())
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """The authorities that clients trust. To read them takes a tenth of a second, and each client would do it anew."""
+    return httpx.create_ssl_context()
 
 
 class Client(httpx.Client):
     """An authenticated SCIM client; paths are relative to the SCIM base."""
 
     def __init__(self, base: str, token: str) -> None:
-        super().__init__(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        super().__init__(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=60, verify=trusted())
         self.base = base
 
     def create(self, endpoint: str, document: Mapping[str, Any], **parameters: str) -> httpx.Response:
@@ -113,12 +124,11 @@ def running(
 ) -> Iterator[Service]:
     """The service on a store, listening until the block ends; `tables` are further parts of the settings.
     Brakes are off unless they are there."""
-    control_url = f"sqlite:///{home / 'control.db'}"
-    upgrade(control_url)
+    control_url = new_control(home / "control.db")
     server = make_server("127.0.0.1", 0, lambda environ, start: [], threaded=True, request_handler=QuietHandler)
     settings = quiet(home, server.port, limits=limits or LimitsSettings(), **tables)
     server.app = create_app(settings, backend, registry)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(LOOK_SECONDS,), daemon=True)
     thread.start()
     control = ControlStore(control_url)
     try:
