@@ -32,7 +32,7 @@ VALUE_QUIRKS = (single_element_list, bare_value_of_complex, boolean_in_text)
 
 
 def put_right(attribute: Attribute, value: Any) -> Any:
-    """The value of an attribute (or of one of its elements) after every leniency; none concerns plain text or an object."""
+    """The value of an attribute (or of one of its elements) after every leniency; none concerns text or an object."""
     if attribute.type is Type.STRING or (attribute.type is Type.COMPLEX and isinstance(value, dict)):
         return value
     for quirk in VALUE_QUIRKS:
