@@ -15,6 +15,9 @@ T = TypeVar("T")
 _QUEUES = 64
 """How many are had at once at most; two resources that share one wait for each other without need."""
 _PATIENCE_SECONDS = 10.0
+_COURTESY_SECONDS = 0.5
+"""How long one waits in a queue before it tries all the same: whoever is first there may need a connection to the store
+that those behind it have."""
 _FIRST_PAUSE_SECONDS = 0.002
 _LONGEST_PAUSE_SECONDS = 0.1
 
@@ -33,16 +36,9 @@ class Contention:
         Raises Unavailable where others come first for ten seconds.
         """
         queue = self._queues[hash(thing) % _QUEUES]
-        if not queue.locked():
-            try:
-                return attempt()
-            except VersionMismatch as error:
-                lost(error)
-        until = time.monotonic() + _PATIENCE_SECONDS
-        if not queue.acquire(timeout=_PATIENCE_SECONDS):
-            raise Unavailable(retry_after=1)
+        first = queue.locked() and queue.acquire(timeout=_COURTESY_SECONDS)
+        until, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
         try:
-            pause = _FIRST_PAUSE_SECONDS
             while True:
                 try:
                     return attempt()
@@ -50,7 +46,9 @@ class Contention:
                     lost(error)
                     if time.monotonic() > until:
                         raise Unavailable(retry_after=1) from error
+                first = first or queue.acquire(timeout=_COURTESY_SECONDS)
                 time.sleep(random.uniform(0, pause))  # noqa: S311 - spreads contenders, no secret
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         finally:
-            queue.release()
+            if first:
+                queue.release()
