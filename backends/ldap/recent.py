@@ -35,13 +35,9 @@ class Recent:
 
     def name(self, contents: Iterable[Content]) -> None:
         """Keep the DNs of entries that were read."""
-        now = self._clock()
         with self._lock:
             for content in contents:
-                self._names[content.id] = (now, content.dn)
-                self._names.move_to_end(content.id)
-            while len(self._names) > _KEPT:
-                self._names.popitem(last=False)
+                self._name(content.id, content.dn)
 
     def names(self, ids: Iterable[ResourceId]) -> dict[ResourceId, str]:
         """The DNs of those of the entries that were read a moment ago, for what is read of them besides."""
@@ -60,8 +56,7 @@ class Recent:
         """The entry was changed, and has this DN now."""
         with self._lock:
             self._contents.pop(id, None)
-            self._names[id] = (self._clock(), name)
-            self._names.move_to_end(id)
+            self._name(id, name)
 
     def take(self, id: ResourceId, version: Version) -> Content | None:
         """The content in that version, if it was read a moment ago; it is given once."""
@@ -70,3 +65,9 @@ class Recent:
         if content is None or content.stamp.version != version or self._clock() - at > _SECONDS:
             return None
         return content
+
+    def _name(self, id: ResourceId, name: str) -> None:
+        self._names[id] = (self._clock(), name)
+        self._names.move_to_end(id)
+        if len(self._names) > _KEPT:
+            self._names.popitem(last=False)
