@@ -54,7 +54,7 @@ class ReferenceBackend(Backend):
     `touched` counts the resources and members that were looked at or written since the store was made.
     """
 
-    capabilities = ~Capability.SUBTREES
+    capabilities = ~(Capability.SUBTREES | Capability.KEEPS_READ)
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry

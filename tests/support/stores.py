@@ -23,10 +23,10 @@ from tests.support.probe import probed
 from tests.support.reference import ReferenceBackend
 from tests.support.sqlcost import measure
 
-ALL = ~Capability.SUBTREES
+ALL = ~(Capability.SUBTREES | Capability.KEEPS_READ)
 """What is promised by a store that promises everything and is no directory."""
 
-_OF_DIRECTORY = ALL | Capability.SUBTREES
+_OF_DIRECTORY = ALL | Capability.SUBTREES | Capability.KEEPS_READ
 DEFAULT_BACKENDS = "sqlite,postgresql,mariadb,openldap,389ds,samba"
 
 
