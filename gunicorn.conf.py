@@ -9,9 +9,11 @@ from typing import Any
 import gunicorn.http.message
 
 from app.metrics import files
+from app.processors import Processors, free_place
 from config.loader import load
 
 _settings = load(None, os.environ)
+_processors = Processors(_settings.server.workers) if _settings.server.pin_workers else None
 _counts = files.directory(_settings) if _settings.metrics.enabled else None
 if _counts is not None:
     # It has to be there when a worker imports prometheus_client.
@@ -47,6 +49,17 @@ def on_starting(server: Any) -> None:
     """Let workers count from nothing."""
     if _counts is not None:
         files.start_anew(_counts)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """The new worker has a place that no living one has."""
+    worker.place = free_place([other.place for other in server.WORKERS.values()])
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """The new worker is kept on the processor of its place."""
+    if _processors is not None:
+        _processors.keep(worker.place)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -160,6 +160,7 @@ class ServerTable(Table):
     made = ServerSettings
     workers = Whole(1, 256)
     threads = Whole(1, 256)
+    pin_workers = Switch()
     timeout_seconds = Whole(1, 3600)
     graceful_timeout_seconds = Whole(1, 3600)
     trusted_proxies = fields.List(Network(), error_messages={"invalid": "must be a list"})

@@ -151,10 +151,12 @@ class ProtectedSettings:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The HTTP server. `trusted_proxies`: addresses or networks whose X-Forwarded headers are believed."""
+    """The HTTP server. `pin_workers`: each worker stays on one processor, as long as there is one for each.
+    `trusted_proxies`: addresses or networks whose X-Forwarded headers are believed."""
 
     workers: int = 2
     threads: int = 8
+    pin_workers: bool = True
     timeout_seconds: int = 60
     graceful_timeout_seconds: int = 30
     trusted_proxies: tuple[str, ...] = ()
