@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.scim.attributes import Type
 from app.scim.filter.evaluate import reference_element
@@ -17,8 +16,7 @@ Convert = Callable[[Value], Value]
 _WRITTEN_APART = (SCHEMAS_ATTRIBUTE, ID, META)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a slot's value stands in the document: in the object of an extension's `urn` or at the top, and there in
     the complex attribute `parent` or directly, under `name`; `convert` makes what is shown of it."""
 
@@ -62,13 +60,14 @@ class Representation:
             place = self._places.get(slot)
             if place is None:
                 continue
-            shown = value if place.convert is None else place.convert(value)
+            urn, parent, name, convert = place
+            shown = value if convert is None else convert(value)
             if shown is None:
                 continue
-            target = extensions.setdefault(place.urn, {}) if place.urn else document
-            if place.parent:
-                target = target.setdefault(place.parent, {})
-            target[place.name] = shown
+            target = extensions.setdefault(urn, {}) if urn else document
+            if parent:
+                target = target.setdefault(parent, {})
+            target[name] = shown
         for name in self.projection.relations:
             if elements := self._references(name, relations.get(name, ())):
                 document[name] = elements

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any
 
 from sqlalchemy import BindParameter, Engine, Select
@@ -37,7 +38,7 @@ class Prepared:
         self._fixed: dict[str, Any] = dict(expanded.parameters)
         self._order: list[str] | None = expanded.positiontup
         self._binders = _binders({n: b for n, b in compiled.binds.items() if n not in lengths}, dialect)
-        self._lists = dict(lengths)
+        self._lists = {name: [f"{name}_{n + 1}" for n in range(length)] for name, length in lengths.items()}
         self.reads = isinstance(statement, Select)
         self._types = [c.type for c in statement.selected_columns] if isinstance(statement, Select) else []
         self._dialect = dialect
@@ -46,10 +47,10 @@ class Prepared:
     def arguments(self, parameters: Parameters) -> Any:
         """The parameters as the driver takes them."""
         given = {**self._fixed, **parameters}
-        for name, length in self._lists.items():
+        for name, places in self._lists.items():
             items = given.pop(name) or [None]
             # The list may be shorter than what was compiled: its last item is repeated, which changes nothing.
-            given.update((f"{name}_{n + 1}", items[min(n, len(items) - 1)]) for n in range(length))
+            given.update(zip(places, chain(items, repeat(items[-1])), strict=False))
         for name, convert in self._binders:
             given[name] = convert(given[name])
         return given if self._order is None else [given[name] for name in self._order]

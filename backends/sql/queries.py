@@ -56,13 +56,12 @@ class Gathered:
 
     def values(self, pieces: Sequence[Sequence[Any]]) -> dict[str, Any]:
         """What is there, by name."""
-        found = {}
         parts = pieces[0] if len(pieces) == 1 else [*chain.from_iterable(pieces)]
-        for name, place, convert in self.places:
-            part = parts[place]
-            if part is not None:
-                found[name] = part if convert is None else convert(part)
-        return found
+        return {
+            name: part if convert is None else convert(part)
+            for name, place, convert in self.places
+            if (part := parts[place]) is not None
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
