@@ -116,8 +116,8 @@ class Backend(ABC):
         """Within it the calls of one thread are answered by one replica, so that it reads what it wrote, and share what
         they can of a connection. May be nested.
 
-        With `changes` there will be a change, before which nothing is waited for that others may be slow with: a store
-        that takes one change at a time may let the block begin when it is its turn. Raises Unavailable then.
+        With `changes` the block is going to change something: a store that takes one change at a time may wait for its
+        turn at the start. Raises Unavailable where that does not come in time.
         """
         del changes
         return nullcontext()

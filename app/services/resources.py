@@ -144,8 +144,9 @@ class Resources:
         written = planned.touches.union(planned.blind or ())
         view = self._representations.of(resource_type, shown, written) if shown is not None else None
         planned = self._resolved(kind, id, planned)
-        reads = view is not None and Capability.KEEPS_READ in self._backend.capabilities
-        if planned.blind is not None and not (reads or conditions.given or adopts):
+        # What was read for the answer then serves the change, which would read it again.
+        reads_first = view is not None and Capability.KEEPS_READ in self._backend.capabilities
+        if planned.blind is not None and not (reads_first or conditions.given or adopts):
             return self._commits.commit_unread(
                 resource_type, id, Change(planned.blind, planned.deltas), view, recording
             )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, or_, select
-from sqlalchemy.sql import ClauseElement
 
 from app.scim.fold import fold
 from app.scim.query import Slot
 from backends.sql.operands import storable
+from backends.sql.retired import Read
 from backends.sql.tables import Layout, Tables
 
 _EMAILS: Slot = "emails"
 _ADDRESS: Slot = "emails.value"
-
-Read = Callable[[ClauseElement, Mapping[str, Any]], Sequence[Sequence[Any]]]
 
 
 class Known:
