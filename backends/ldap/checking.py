@@ -109,6 +109,7 @@ def _root(directory: Directory) -> dict[str, tuple[bytes, ...]]:
         "supportedControl",
         "supportedCapabilities",
         "vendorName",
+        "vendorVersion",
         "namingContexts",
         "schemaNamingContext",
         "configurationNamingContext",

@@ -3,6 +3,7 @@ after."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -22,6 +23,9 @@ _SAMPLE = 50
 _LIMITS = ("nsSizeLimit", "nsLookThroughLimit", "nsIDListScanLimit")
 _NAMES = {Kind.OPENLDAP: "OpenLDAP", Kind.DS389: "389 Directory Server", Kind.ACTIVE_DIRECTORY: "Active Directory"}
 _ACTIVE_DIRECTORY = b"1.2.840.113556.1.4.800"
+_RELEASE_OF_389 = re.compile(rb"389-Directory/(\d+)\.(\d+)\.(\d+)")
+_KEEPS_WRITES = (2, 4, 5)
+"""The first release of 389 Directory Server with the correction of its issue 5944."""
 
 
 def server(site: Site) -> Iterator[Finding]:
@@ -47,11 +51,28 @@ def server(site: Site) -> Iterator[Finding]:
         )
         return
     yield Finding("kind", State.OK, f"{_NAMES[site.kind]} with all controls that are needed")
+    yield from _release(site)
     if site.announces(SORTING):
         yield Finding("sorting", State.OK, "the server sorts where there are more entries than ldap.candidates")
     else:
         text = "the server does not sort: sorted searches that find more entries than ldap.candidates are refused"
         yield Finding("sorting", State.OK, text, site.mending.sorting())
+
+
+def _release(site: Site) -> Iterator[Finding]:
+    """Whether the release is known to lose writes."""
+    for version in site.root.get("vendorversion", ()):
+        found = _RELEASE_OF_389.match(version)
+        if found is not None and tuple(map(int, found.groups())) < _KEEPS_WRITES:
+            text = (
+                f"389 Directory Server {b'.'.join(found.groups()).decode()} may lose a write, whoever makes it, when "
+                "it refuses another one at the same moment"
+            )
+            mend = (
+                "Update the server to 2.4.5 or later, or ask your distribution whether its package has the correction "
+                "of https://github.com/389ds/389-ds-base/issues/5944 (December 2023)."
+            )
+            yield Finding("release", State.WARNING, text, mend)
 
 
 def _kind(site: Site) -> Kind | None:

@@ -25,7 +25,7 @@ from tests.ldap.checkups import (
 )
 from tests.support import directory_openldap
 from tests.support.commands import CommandLine
-from tests.support.directories import Directory, OpenLDAP, SambaAD, Tree
+from tests.support.directories import Directory, DirectoryServer389, OpenLDAP, SambaAD, Tree
 from tests.support.directory_base import SCHEMA
 from tests.support.directory_tls import Authority, authority
 from tests.support.servers import free_port
@@ -57,6 +57,13 @@ class TestAGoodDirectory:
         assert "lost a user" in found["referential integrity"].text
         assert sorted(left(directory, tree)) == before
         directory.empty(tree)
+
+    def test_a_release_that_loses_writes(self, ds389: DirectoryServer389) -> None:
+        """The server of Debian 12, and of its time."""
+        release = findings(ds389, ds389.tree)["release"]
+        assert release.state is State.WARNING
+        assert "2.3.1" in release.text
+        assert "2.4.5" in release.mend
 
     def test_tells_of_all_that_it_can_read(self, variant: Variant) -> None:
         server = variant(READABLE)
