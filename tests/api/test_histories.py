@@ -41,7 +41,7 @@ from tests.support.strangers import Look, stranger, strangers
 
 pytestmark = pytest.mark.every_store
 
-HISTORIES = {"sqlite": 300, "postgresql": 70, "mariadb": 40, "openldap": 60, "389ds": 15, "samba": 15}
+HISTORIES = {"sqlite": 325, "postgresql": 80, "mariadb": 45, "openldap": 30, "389ds": 10, "samba": 10}
 """500 together."""
 STEPS = 24
 LOCALS, PEOPLE, GROUPS = 2, 6, 2
