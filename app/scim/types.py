@@ -95,7 +95,9 @@ def instant(text: str) -> str:
 def format_instant(moment: datetime) -> str:
     """The text that `instant` gives for an aware datetime."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+    # Half of the time that isoformat takes, which asks the zone.
+    parts = utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ" % parts  # noqa: UP031 - a format string takes twice as long
 
 
 def _instant(text: str) -> datetime | None:
