@@ -18,7 +18,8 @@ from config.settings import LimitsSettings
 
 _KNOWN = frozenset(("attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count"))
 _INTEGER = re.compile(r"[+-]?\d{1,30}", re.ASCII)
-_TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|(\*))\s*(?:,|$)')
+_TAG = re.compile(r'[\s,]*(?:(W/)?"([^"]*)"|(\*))\s*(?:,|$)')
+"""With the empty elements before it, which a recipient ignores (RFC 9110 section 5.6.1.2)."""
 _CONDITIONS = frozenset(("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"))
 """The headers by their names in a WSGI environment (PEP 3333)."""
 _MOST_PARAMETERS = 100

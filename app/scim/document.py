@@ -20,9 +20,9 @@ def canonicalise(resource_type: ResourceType, body: Any) -> dict[str, Any]:
     """A client's document with canonical names, without what a service provider ignores (RFC 7644 section 3.3).
 
     Left out are read-only and unknown attributes, null, empty strings, lists and objects. Types are not checked, but
-    the client shapes of `app.scim.quirks` are put right. Extension attributes stay in an object under their URI.
-    Raises InvalidSyntax when it is no object, lacks `schemas` or the base schema in it, or repeats a name in another
-    case.
+    the client shapes of `app.scim.quirks` are put right. Extension attributes stay in an object under their URI; those
+    that stand under the URI of the base schema go where they belong. Raises InvalidSyntax when it is no object, lacks
+    `schemas` or the base schema in it, or gives a name twice.
     """
     if not isinstance(body, dict):
         raise InvalidSyntax("the body must be a JSON object")
@@ -38,7 +38,12 @@ def canonicalise(resource_type: ResourceType, body: Any) -> dict[str, Any]:
         seen.add(schema.id)
         if not isinstance(value, dict):
             raise InvalidValue(f"{schema.id}: must be an object")
-        if members := _canonical_members(schema.attributes, value):
+        members = _canonical_members(resource_type.attributes_of(schema), value)
+        if schema is resource_type.schema:
+            for name in members.keys() & result.keys():
+                raise InvalidSyntax(f"'{name}' is given twice")
+            result.update(members)
+        elif members:
             result[schema.id] = members
     return result
 

@@ -166,6 +166,40 @@ def test_a_value_of_the_wrong_type_is_invalid_value(client: Client, name: str, m
         refused(client.put(path, json=document), 400, "invalidValue")
 
 
+@pytest.mark.req("P-3.12-20")
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [(member, value) for member, values in _TYPES if ":" not in member for value in values if value not in (None, "")],
+)
+def test_a_value_of_the_wrong_type_below_the_uri_of_its_schema(
+    client: Client, name: str, member: str, value: Any
+) -> None:
+    """What stands under the URI of the base schema is looked at as what stands at the top."""
+    path = new_user(client, name)
+    top = {} if member == "userName" else {"userName": f"x{name}"}
+    document = {"schemas": [USER], USER: {member: value}, **top}
+    with unchanged(client, path, "/?count=0"):
+        refused(client.create("/Users", document), 400, "invalidValue")
+        refused(client.put(path, json=document), 400, "invalidValue")
+
+
+def test_a_value_at_the_top_and_below_the_uri_of_its_schema(client: Client, name: str) -> None:
+    path = new_user(client, name)
+    document = {"schemas": [USER], "userName": f"x{name}", USER: {"USERNAME": f"y{name}"}}
+    with unchanged(client, path, "/?count=0"):
+        refused(client.create("/Users", document), 400, "invalidSyntax")
+        refused(client.put(path, json=document), 400, "invalidSyntax")
+
+
+def test_values_below_the_uri_of_their_schema(client: Client, name: str) -> None:
+    """They are those of the base schema, checked and prepared as at the top."""
+    document = {"schemas": [USER], USER: {"userName": f"x{name}", "title": "Pilot", "name": {"givenName": "Mira"}}}
+    made = client.create("/Users", document).json()
+    assert (made["userName"], made["title"], made["name"]) == (f"x{name}", "Pilot", {"givenName": "Mira"})
+    assert made["schemas"] == [USER]
+    assert USER not in made
+
+
 @pytest.mark.every_store
 @pytest.mark.parametrize(
     "members",

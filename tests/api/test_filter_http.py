@@ -311,6 +311,41 @@ def test_schemas_can_be_filtered_by(crew: Crew) -> None:
     assert crew.find('schemas eq "urn:example:unknown"') == ""
 
 
+@pytest.mark.req("P-3.4.2.2-22")
+@pytest.mark.parametrize(
+    "test",
+    [
+        'resourceType eq "User"',
+        'resourceType eq "Group"',
+        "resourceType pr",
+        "location pr",
+        'location eq "x"',
+        'version eq "nothing"',
+        "version pr",
+        'created gt "2020-01-01T00:00:00Z"',
+        'lastModified lt "2020-01-01T00:00:00Z"',
+        "unknown pr",
+    ],
+)
+def test_brackets_behind_meta(test: str, crew: Crew) -> None:
+    """meta has one value: what is asked of it in brackets is what is asked with a full path."""
+    alone = crew.find(f"meta.{test}")
+    assert crew.find(f"meta[{test}]") == alone
+    assert crew.find(f"not (meta[{test}])") == crew.find(f"meta[not ({test})]") == "".join(sorted({*"abc"} - {*alone}))
+    assert crew.find(f"meta[{test} and created pr]") == alone
+
+
+def test_the_version_in_brackets(crew: Crew) -> None:
+    version = crew.client.get(f"/Users/{crew.ids['a']}").json()["meta"]["version"].replace('"', '\\"')
+    assert "a" in crew.find(f'meta[version eq "{version}"]')
+
+
+@pytest.mark.parametrize("test", ["value pr", f'value eq "{USER}"'])
+def test_schemas_take_no_brackets(test: str, client: Client) -> None:
+    for filter in (f"schemas[{test}]", f"not (schemas[{test}])"):
+        refused(client.search("/Users", filter), 400, "invalidFilter")
+
+
 @pytest.mark.req("P-3.4.2.2-29")
 def test_the_filter_is_percent_encoded(crew: Crew) -> None:
     """In the query + is a space and %2B a plus."""

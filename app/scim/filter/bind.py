@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.scim.attributes import Attribute, Returned, Type
 from app.scim.errors import InvalidFilter, Sensitive
 from app.scim.filter.nodes import (
     And,
+    AttrPath,
     Bound,
     Compare,
     Constant,
@@ -71,15 +72,31 @@ def bind_element(where: Parsed, attribute: Attribute, *, base: str = "") -> Boun
         return And(tuple(bind_element(i, attribute, base=base) for i in where.items))
     if isinstance(where, ParsedOr):
         return Or(tuple(bind_element(i, attribute, base=base) for i in where.items))
-    if isinstance(where, ParsedValuePath):
-        raise InvalidFilter("brackets may not stand inside brackets")
-    if where.path.urn or where.path.sub:
-        raise InvalidFilter(f"'{where.path}' may not stand inside brackets")
+    test = _inside(where)
     if attribute.sub_attributes:
-        leaf = attribute.sub(where.path.name)
+        leaf = attribute.sub(test.path.name)
     else:
-        leaf = attribute if where.path.name.lower() == "value" else None
-    return _leaf_test(where, leaf, attribute, base)
+        leaf = attribute if test.path.name.lower() == "value" else None
+    return _leaf_test(test, leaf, attribute, base)
+
+
+def _inside(test: ParsedCompare | ParsedPresent | ParsedValuePath) -> ParsedCompare | ParsedPresent:
+    """The test, which names a sub-attribute by its name alone."""
+    if isinstance(test, ParsedValuePath):
+        raise InvalidFilter("brackets may not stand inside brackets")
+    if test.path.urn or test.path.sub:
+        raise InvalidFilter(f"'{test.path}' may not stand inside brackets")
+    return test
+
+
+def _of_meta(where: Parsed) -> Parsed:
+    """What stands in brackets behind `meta`, with full paths."""
+    if isinstance(where, ParsedNot):
+        return ParsedNot(_of_meta(where.item))
+    if isinstance(where, ParsedAnd | ParsedOr):
+        return replace(where, items=tuple(map(_of_meta, where.items)))
+    test = _inside(where)
+    return replace(test, path=AttrPath("", META.name, test.path.name))
 
 
 def _leaf_test(test: ParsedCompare | ParsedPresent, leaf: Attribute | None, owner: Attribute, base: str) -> Bound:
@@ -186,6 +203,12 @@ class _Binder:
             return Constant(isinstance(node.then, ParsedCompare) and node.then.op is Op.NE)
         if attribute.type is not Type.COMPLEX and not attribute.multi_valued:
             raise InvalidFilter(f"{attribute.path} has no values to select from")
+        if attribute is SCHEMAS_ATTRIBUTE:
+            raise InvalidFilter("schemas takes no brackets: compare it itself")
+        if attribute is META:
+            # It has one value, so that each of its sub-attributes may as well be named by itself.
+            where = self.bind(_of_meta(node.where))
+            return where if node.then is None else And((where, self.bind(_of_meta(node.then))))
         where = bind_element(node.where, attribute, base=self.base)
         if node.then is not None:
             where = And((where, bind_element(node.then, attribute, base=self.base)))

@@ -7,7 +7,7 @@ A step never changes a value in place; it puts a new one into the state or takes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.scim.attributes import Attribute
@@ -102,10 +102,12 @@ class RemoveElements(Step):
     listed: Sequence[Value] | None = None
 
     def run(self, attribute: Attribute, state: State) -> None:
+        covered = None if self.listed is None else _covered_by(attribute, self.listed)
+
         def goes(element: Value) -> bool:
             if self.match is not None and not element_matches(self.match, attribute, element):
                 return False
-            return self.listed is None or any(_covers(attribute, element, wanted) for wanted in self.listed)
+            return covered is None or covered(element)
 
         _put(state, self.slot, [e for e in state.get(self.slot, ()) if not goes(e)])
 
@@ -220,11 +222,28 @@ def _keys(attribute: Attribute, element: Value) -> list[Hashable]:
     return [*keys, (form["value"], form.get("type"))] if "value" in form else keys
 
 
-def _covers(attribute: Attribute, element: Value, wanted: Value) -> bool:
-    held, parts = normal(attribute, element), normal(attribute, wanted)
-    if isinstance(held, dict) and isinstance(parts, dict):
-        return all(name in held and held[name] == value for name, value in parts.items())
-    return bool(held == parts)
+def _covered_by(attribute: Attribute, listed: Sequence[Value]) -> Callable[[Value], bool]:
+    """Tells whether a value has all that one of those listed has. Each is looked at once, since a client may list as
+    many as there are."""
+    whole: set[Hashable] = set()
+    parts: dict[frozenset[str], set[Hashable]] = {}
+    for value in listed:
+        form = normal(attribute, value)
+        if isinstance(form, dict):
+            parts.setdefault(frozenset(form), set()).add(hashable(form))
+        else:
+            whole.add(hashable(form))
+
+    def covered(element: Value) -> bool:
+        form = normal(attribute, element)
+        if not isinstance(form, dict):
+            return hashable(form) in whole
+        return any(
+            names <= form.keys() and hashable({name: form[name] for name in names}) in forms
+            for names, forms in parts.items()
+        )
+
+    return covered
 
 
 def _equal_text(attribute: Attribute, held: Value, value: Value) -> bool:
