@@ -20,13 +20,18 @@ Values = dict[Slot, Any]
 
 @dataclass
 class Replay:
-    """Users, retired users and groups by their ids. `known` has what was there before the first record."""
+    """Users, retired users and groups by their ids. `known` has what was there before the first record.
+
+    A reference to somebody who was not there when it was made may outlast the next time that he leaves (see
+    `Backend.restore`): `lasting` has those that may be there besides."""
 
     known: Mapping[ResourceId, Mapping[Slot, Any]] = field(default_factory=dict)
     users: dict[ResourceId, Values] = field(default_factory=dict)
     retired: dict[ResourceId, Values] = field(default_factory=dict)
     groups: dict[ResourceId, Values] = field(default_factory=dict)
     members: dict[ResourceId, set[ResourceId]] = field(default_factory=dict)
+    lasting: dict[ResourceId, ResourceId] = field(default_factory=dict)
+    _early: set[ResourceId] = field(default_factory=set)
 
     def of(self, records: Iterable[AuditRecord]) -> Replay:
         """All that was done, in the order in which it was begun."""
@@ -45,14 +50,23 @@ class Replay:
                 self.retired[id] = gone
             for members in self.members.values():
                 members.discard(id)
-            for values in self.users.values():
+            for other, values in self.users.items():
                 if values.get(MANAGER) == id:
                     del values[MANAGER]
+                    self.lasting.update({other: id} if other in self._early else {})
             return
         if operation == "restore":
             self.users[id] = self.retired.pop(id)
         values = self.users.setdefault(id, dict(self.known.get(id, {})))
         _assign(values, changes)
+        if MANAGER in changes.get("after", {}):
+            self.lasting.pop(id, None)
+            self._early.discard(id)
+            if MANAGER in values and not self._is_there(values[MANAGER]):
+                self._early.add(id)
+
+    def _is_there(self, id: ResourceId) -> bool:
+        return id in self.users or (id in self.known and id not in self.retired)
 
     def _group(self, id: ResourceId, operation: str, changes: dict[str, Any]) -> None:
         if operation in ("retire", "delete"):
