@@ -109,6 +109,7 @@ _attribute = st.one_of(
                 "groups",
             ),
             *(
+                "meta",
                 "meta.created",
                 "meta.lastModified",
                 "id",
@@ -168,8 +169,14 @@ def _mixed(schema: str, **members: st.SearchStrategy[Any]) -> st.SearchStrategy[
 _emails = st.lists(st.fixed_dictionaries({"value": _text}, optional={"type": _word, "primary": _scalar}), max_size=3)
 _integer = st.one_of(st.integers(-2, 5), st.integers(), st.sampled_from([10**30, -(10**30), 2**63]))
 _documents = {
-    "user": _mixed(USER, userName=_text, displayName=_text, emails=_emails, active=st.booleans(), name=_value),
-    "group": _mixed(GROUP, displayName=_text, members=st.one_of(st.just([]), _value), externalId=_text),
+    "user": st.one_of(
+        _mixed(USER, userName=_text, displayName=_text, emails=_emails, active=st.booleans(), name=_value),
+        _mixed(USER, userName=_text, **{USER: _members}),
+    ),
+    "group": st.one_of(
+        _mixed(GROUP, displayName=_text, members=st.one_of(st.just([]), _value), externalId=_text),
+        _mixed(GROUP, displayName=_text, **{GROUP: _members}),
+    ),
     "patch": _mixed(PATCH_OP, Operations=st.lists(_operation, max_size=4)),
     "search": _mixed(
         SEARCH_REQUEST,
