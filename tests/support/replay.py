@@ -22,8 +22,8 @@ Values = dict[Slot, Any]
 class Replay:
     """Users, retired users and groups by their ids. `known` has what was there before the first record.
 
-    A reference to somebody who was not there when it was made may outlast the next time that he leaves (see
-    `Backend.restore`): `lasting` has those that may be there besides."""
+    A reference to somebody who was not there when it was made may outlast the next time that he leaves, and one to
+    himself need not come back with him (see `Backend.restore`): `lasting` has those that may be there besides."""
 
     known: Mapping[ResourceId, Mapping[Slot, Any]] = field(default_factory=dict)
     users: dict[ResourceId, Values] = field(default_factory=dict)
@@ -48,6 +48,9 @@ class Replay:
             gone = self.users.pop(id, None) or self.retired.pop(id, None) or dict(self.known.get(id, {}))
             if operation == "retire":
                 self.retired[id] = gone
+                if gone.get(MANAGER) == id:
+                    del gone[MANAGER]
+                    self.lasting[id] = id
             for members in self.members.values():
                 members.discard(id)
             for other, values in self.users.items():
