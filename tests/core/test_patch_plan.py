@@ -8,10 +8,10 @@ import pytest
 
 from app.scim.attributes import Attribute
 from app.scim.errors import InvalidPath, InvalidSyntax, InvalidValue, Mutability, NoTarget, TooMany
-from app.scim.patch import steps
 from app.scim.patch.apply import apply, difference, net_change
 from app.scim.patch.operations import operations_from
 from app.scim.patch.plan import MAX_STEPS, Plan, plan
+from app.scim.patch.values import normal
 from app.scim.query import Delta, Reference, Value
 from app.scim.registry import ResourceType, load
 from tests.core.patch_helpers import DEPARTMENT, ENTERPRISE, GROUP, MANAGER, USER, group, run, user
@@ -535,14 +535,13 @@ def test_brackets_inside_an_operand_are_text() -> None:
 def test_a_long_list_of_values_to_remove(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value that is there and each that is listed is looked at once, however many there are."""
     looks = 0
-    real = steps.normal
 
-    def normal(attribute: Attribute, value: Value) -> Any:
+    def looked_at(attribute: Attribute, value: Value) -> Any:
         nonlocal looks
         looks += 1
-        return real(attribute, value)
+        return normal(attribute, value)
 
-    monkeypatch.setattr(steps, "normal", normal)
+    monkeypatch.setattr("app.scim.patch.steps.normal", looked_at)
     there = [{"value": f"m{number}@tern.example", "type": "work"} for number in range(300)]
     listed = [{"value": f"M{number}@tern.example"} for number in range(250, 550)]
     assert user({"emails": there}, op("remove", "emails", listed))["emails"] == there[:250]
