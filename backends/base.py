@@ -39,6 +39,9 @@ class Capability(Flag):
     """A group may have no member."""
     RETIRE = auto()
     """Users can be retired: `retire`, `retired`, `restore` and `purge` are there."""
+    MARKS_RETIRED = auto()
+    """`retired`, `restore` and `purge` know nobody but those whom `retire` has retired; without this, also what other
+    programs put where they are."""
     KEEPS_READ = auto()
     """What `get` has read serves the `update` after it that expects the version: reading first costs nothing more."""
     SUBTREES = auto()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import sys
 import time
+from codecs import StreamWriter
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -12,17 +12,22 @@ from typing import Any
 import click
 import orjson
 
-from app.cli import periods
+from app.cli import periods, texts
 from app.cli.operator import Operator, pass_operator
-from app.cli.output import json_option, legible, show_fields, show_json, show_table
+from app.cli.output import json_option, legible, show_fields, show_json, show_table, utf8_output
 from app.control import AuditRecord, ControlStore, UnknownIntegration, Wanted
+from app.control.audit_models import Reading, plain, read
 from app.services.audit import CATCH_UP_SECONDS, described, open_spools, recovering
 from app.services.linked import with_links
 from app.services.undo import OPERATOR
 
 _CELLS = ("seq", "time", "integration_id", "integration", "operation", "kind", "id", "name", "outcome", "version")
+_DAMAGED = "damaged"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _since = click.option("--since", callback=periods.since, help="From then on: 90m, 2h, 30d, or a date or time in UTC.")
+
+NUMBER = click.IntRange(1, 2**63 - 1)
+"""The numbers that a record may have."""
 
 
 @click.group()
@@ -31,9 +36,11 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--user", metavar="ID_OR_NAME", help="Writes to this user, whatever it was called then.")
-@click.option("--group", metavar="ID_OR_NAME", help="Writes to this group.")
-@click.option("--integration", metavar="NAME_OR_ID", help="Writes of this integration.")
+@click.option(
+    "--user", metavar="ID_OR_NAME", callback=texts.named, help="Writes to this user, whatever it was called then."
+)
+@click.option("--group", metavar="ID_OR_NAME", callback=texts.named, help="Writes to this group.")
+@click.option("--integration", metavar="NAME_OR_ID", callback=texts.named, help="Writes of this integration.")
 @_since
 @click.option("--failed", is_flag=True, help="Only those that were refused or failed.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most.")
@@ -55,22 +62,19 @@ def list_records(
     kind = "User" if user is not None else "Group" if group is not None else None
     with operator.control() as control:
         actor = None if integration is None else integration_id(control, integration)
-        found = control.audit.latest(Wanted(kind, user or group, actor, since, failed), count)
+        found = control.audit.latest(Wanted(kind, group if user is None else user, actor, since, failed), count)
     if as_json:
         show_json([described(record) for record in found])
         return
     show_table(
         ("number", "time", "integration", "what", "kind", "name", "id", "outcome"),
-        (
-            (str(r.seq), _time(r), r.actor, r.operation, r.kind, r.name or "", r.resource_id or "", r.outcome)
-            for r in found
-        ),
+        map(_row, found),
         empty="There is no such record.",
     )
 
 
 @audit.command()
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", type=NUMBER)
 @json_option
 @pass_operator
 def show(operator: Operator, number: int, as_json: bool) -> None:
@@ -82,21 +86,26 @@ def show(operator: Operator, number: int, as_json: bool) -> None:
     if as_json:
         show_json(described(found))
         return
-    show_fields(
-        [
-            ("Number", str(found.seq)),
-            ("Time", _time(found)),
-            ("Integration", f"{found.actor} ({found.integration_id})"),
-            ("What", f"{found.operation} {found.kind}"),
-            ("Name", found.name or ""),
-            ("ID", found.resource_id or ""),
-            ("Outcome", found.outcome),
-            ("Version", found.version or ""),
-            ("Hash", found.hash),
-        ]
-    )
+    told = read(found)
+    fields = [
+        ("Number", plain(found.seq)),
+        ("Time", _time(found, told)),
+        ("Integration", f"{plain(found.actor)} ({plain(found.integration_id)})"),
+        ("What", f"{plain(found.operation)} {plain(found.kind)}"),
+        ("Name", plain(found.name)),
+        ("ID", plain(found.resource_id)),
+        ("Outcome", plain(found.outcome)),
+        ("Version", plain(found.version)),
+        ("Hash", plain(found.hash)),
+    ]
+    if told.damaged:
+        fields.append(("Damaged", f"{', '.join(told.damaged)}: run `landfall audit verify`"))
+    show_fields(fields)
     click.echo()
-    _show_changes(orjson.loads(found.changes))
+    if told.changes is None:
+        click.echo(legible(plain(found.changes)))
+    else:
+        _show_changes(told.changes)
 
 
 @audit.command()
@@ -155,14 +164,14 @@ def recover(operator: Operator, as_json: bool) -> None:
 @_since
 @pass_operator
 def export(operator: Operator, form: str, since: int | None) -> None:
-    """Print all records, the oldest first: JSON, one on a line, or CSV for a spreadsheet."""
-    with operator.control() as control:
+    """Print all records, the oldest first: JSON, one on a line, or CSV for a spreadsheet; in UTF-8."""
+    with operator.control() as control, utf8_output() as stream:
         records = control.audit.records(Wanted(since=since))
         if form == "csv":
-            _write_csv(records)
+            _write_csv(records, stream)
             return
         for record in records:
-            click.echo(orjson.dumps(described(record)).decode())
+            stream.write(f"{orjson.dumps(described(record)).decode()}\n")
 
 
 @audit.command()
@@ -198,7 +207,8 @@ def _show_changes(changes: dict[str, Any]) -> None:
     if after:
         rows = [(slot, shown(before[slot]) if slot in before else "(not read)", shown(after[slot])) for slot in after]
         show_table(("attribute", "before", "after"), rows, empty="")
-    for relation, delta in changes.get("members", {}).items():
+    for name, delta in changes.get("members", {}).items():
+        relation = legible(name)
         if delta["clear"]:
             click.echo(f"{relation}: replaced by {len(delta['add'])}")
         for sign, ids in (("+", delta["add"]), ("-", delta["remove"])):
@@ -207,7 +217,8 @@ def _show_changes(changes: dict[str, Any]) -> None:
     for note in changes.get("notes", ()):
         click.echo(f"note: {legible(note)}")
     if omitted := changes.get("omitted"):
-        click.echo(f"{omitted['octets']} octets of values were too many to keep; their SHA-256 is {omitted['sha256']}")
+        octets, digest = omitted["octets"], legible(omitted["sha256"])
+        click.echo(f"{octets} octets of values were too many to keep; their SHA-256 is {digest}")
 
 
 def shown(value: Any) -> str:
@@ -217,17 +228,24 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _time(record: AuditRecord) -> str:
-    return f"{record.time:%Y-%m-%d %H:%M:%S} UTC"
+def _row(record: AuditRecord) -> tuple[str, ...]:
+    told = read(record)
+    who = (record.actor, record.operation, record.kind, record.name, record.resource_id)
+    outcome = f"{plain(record.outcome)} ({_DAMAGED}: {', '.join(told.damaged)})" if told.damaged else record.outcome
+    return (plain(record.seq), _time(record, told), *(plain(value) for value in who), outcome)
 
 
-def _write_csv(records: Iterable[AuditRecord]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\r\n")
-    writer.writerow((*_CELLS, "changes", "hash"))
+def _time(record: AuditRecord, told: Reading) -> str:
+    return plain(record.at) if told.time is None else f"{told.time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _write_csv(records: Iterable[AuditRecord], stream: StreamWriter) -> None:
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow((*_CELLS, "changes", "hash", _DAMAGED))
     for record in records:
         content = described(record)
-        cells = (*(content[name] for name in _CELLS), record.changes, record.hash)
-        writer.writerow([_cell(cell) for cell in cells])
+        cells = (*(content[name] for name in _CELLS), plain(record.changes), content["hash"])
+        writer.writerow([_cell(cell) for cell in (*cells, " ".join(content.get(_DAMAGED, ())))])
 
 
 def _cell(value: Any) -> Any:

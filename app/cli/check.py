@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ import click
 from app.cli.operator import Operator, pass_operator, reason
 from app.cli.output import json_option, show_json, show_table
 from app.control import ControlStore, ControlUnavailable, Remit
+from app.control.audit_models import moment
 from app.scim.query import Query, Window
+from app.services.audit import open_spools
 from app.services.linked import with_links
 from app.services.protected import protection
 from app.services.remit import check_remit
@@ -22,6 +25,9 @@ from config.errors import ConfigError
 from config.ldap_text import is_dn
 from config.settings import ProtectedSettings, Settings
 from config.sql_url import without_password
+
+_LONG_SECONDS = 300
+"""How long a record may be on its way into the audit trail; it takes less than a second where nothing is wrong."""
 
 
 @click.command()
@@ -64,6 +70,7 @@ def _findings(operator: Operator, *, write: bool) -> Iterator[Finding]:
     yield Finding("configuration", State.OK, where)
     yield _transport(settings)
     yield _control(settings)
+    yield from _audit(settings)
     yield from _mode(settings)
     yield from _backend(operator, write=write)
 
@@ -103,6 +110,42 @@ def _control(settings: Settings) -> Finding:
         message = f"{without_password(url)}: {reason(error)}; if it is new, run `landfall db upgrade`"
         return Finding("control", State.FAULT, message)
     return Finding("control", State.OK, without_password(url))
+
+
+def _audit(settings: Settings) -> Iterator[Finding]:
+    """What has long waited for the audit trail, and what can't come into it."""
+    spools = open_spools(settings)
+    told = {one.record: one.at for one in spools.waiting((time.time_ns() // 1000) - _LONG_SECONDS * 1_000_000)}
+    if times := [told[record] for record in _missing(settings, list(told))]:
+        count = f"{len(times)} record{'' if len(times) == 1 else 's'}"
+        text = f"{count} of writes not in the audit trail after {_LONG_SECONDS // 60} minutes, the oldest of "
+        mend = (
+            'while the service runs its log says why ("records wait in the spool"): mend that and they come in by '
+            "themselves\nwhile it does not run: landfall audit recover"
+        )
+        yield Finding("audit", State.WARNING, f"{text}{moment(min(times)):%Y-%m-%d %H:%M} UTC", mend)
+    aside = spools.aside
+    try:
+        count_aside = aside.count()
+    except OSError as error:
+        yield Finding("audit", State.WARNING, f"{aside.path} can't be read ({error.strerror})")
+        return
+    if count_aside:
+        lines = f"{count_aside} line{'' if count_aside == 1 else 's'}"
+        text = f"{lines} in {aside.path} could not come into the audit trail"
+        mend = "keep that file with what you keep of the audit: take it away from there, or rename it"
+        yield Finding("audit", State.WARNING, text, mend)
+
+
+def _missing(settings: Settings, records: Sequence[str]) -> Collection[str]:
+    """Those of the records that are not in the trail; all while it can't be asked, which is told already."""
+    if not records:
+        return ()
+    try:
+        with closing(ControlStore(settings.control_url.reveal())) as store:
+            return store.audit.missing(records)
+    except ControlUnavailable:
+        return records
 
 
 def _mode(settings: Settings) -> Iterator[Finding]:

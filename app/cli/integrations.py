@@ -11,7 +11,19 @@ from app.auth import Published
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_fields, show_json, show_table, stamp
 from app.cli.remits import changed, described, remit_options, sentences
-from app.control import Access, Credential, CredentialKind, Dialect, Integration, IssuedCredential, Remit
+from app.control import (
+    Access,
+    ControlError,
+    ControlStore,
+    Credential,
+    CredentialKind,
+    Dialect,
+    Integration,
+    IssuedCredential,
+    Remit,
+    UnknownIntegration,
+)
+from app.scim.fold import fold
 from config.settings import Settings
 
 DEFAULT_BEARER_DAYS = 365
@@ -89,7 +101,7 @@ def list_all(operator: Operator, as_json: bool) -> None:
 def show(operator: Operator, name: str, as_json: bool) -> None:
     """Show an integration (by name or client id) and its credentials, without their values."""
     with operator.control() as control:
-        found = control.find_integration(name)
+        found = _found(control, name)
         credentials = control.list_credentials(found.id)
     if as_json:
         described = {**_described(found), **_addresses(operator.settings)}
@@ -138,7 +150,7 @@ def rotate(
     kind = CredentialKind.BEARER if bearer else CredentialKind.SECRET
     overlap = timedelta(hours=overlap_hours)
     with operator.control() as control:
-        found = control.find_integration(name)
+        found = _live(control, name)
         issued = control.rotate(found.id, kind, overlap=overlap, lifetime=_lifetime(kind, expires_days))
     ends = issued.credential.created + overlap
     if as_json:
@@ -159,7 +171,7 @@ def rotate(
 def revoke(operator: Operator, name: str, credential: str | None, as_json: bool) -> None:
     """Revoke an integration, or one of its credentials, for ever. It holds for the next request."""
     with operator.control() as control:
-        found = control.find_integration(name)
+        found = _live(control, name)
         if credential is None:
             found = control.revoke_integration(found.id)
         else:
@@ -176,7 +188,7 @@ def revoke(operator: Operator, name: str, credential: str | None, as_json: bool)
 def set_access(operator: Operator, name: str, access: str, as_json: bool) -> None:
     """Change what an integration may do. It holds for the next request, also with tokens issued before."""
     with operator.control() as control:
-        found = control.set_access(control.find_integration(name).id, Access(access))
+        found = control.set_access(_live(control, name).id, Access(access))
     _report(as_json, found, f"{found.name} may {_may(found.access)} now.")
 
 
@@ -189,7 +201,7 @@ def set_limits(operator: Operator, /, name: str, as_json: bool, **limits: Any) -
     """Change what an integration has to do with. What is not named stays, an empty text takes a limit away. It holds
     for the next request, also with tokens issued before."""
     with operator.control() as control:
-        before = control.find_integration(name)
+        before = _live(control, name)
         found = control.set_remit(before.id, changed(operator, before.remit, limits))
     if as_json:
         show_json(_described(found))
@@ -212,6 +224,26 @@ def paste_fields(
     """What an administrator copies into Entra ID."""
     fields = [*address_fields(settings), ("Client ID", created.id), ("Client secret", secret.value)]
     return fields if token is None else [*fields, ("Bearer token", token.value)]
+
+
+def _found(control: ControlStore, name: str) -> Integration:
+    """The integration with that name or client id. Raises ControlError, which tells where only revoked ones have the
+    name: it may be that of several."""
+    try:
+        return control.find_integration(name)
+    except UnknownIntegration:
+        revoked = [one.id for one in control.list_integrations() if fold(one.name) == fold(name)]
+        if not revoked:
+            raise
+    raise ControlError(f"{name!r} is revoked; name it by its client id to see it: {', '.join(revoked)}")
+
+
+def _live(control: ControlStore, name: str) -> Integration:
+    """The same, if it is not revoked. Raises ControlError."""
+    found = _found(control, name)
+    if found.revoked_at is not None:
+        raise ControlError(f"{found.name!r} is revoked, which is for ever")
+    return found
 
 
 def _report(as_json: bool, found: Integration, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from app.cli.operator import Operator, reason
+from app.cli.output import spell_out
 from app.control import ControlError
 from backends.errors import StoreError
 from config.errors import ConfigError
@@ -48,6 +50,19 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"app.cli.{module}"), cmd_name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spell_out()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Also refuses words that are no text; what comes before the command may be one, as the path of a file."""
+        for word in args:
+            if not _is_text(word):
+                raise click.UsageError(f"{word!r} is not text in {sys.getfilesystemencoding()}", ctx)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -71,6 +86,15 @@ def main(ctx: click.Context, config: Path | None) -> None:
     Start with `landfall serve`.
     """
     ctx.obj = Operator(config)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        # Python passes octets that it can't decode as halves of surrogate pairs.
+        return False
+    return True
 
 
 def _fail(message: str, status: int) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,14 +20,33 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _WIDTH_OF_A_PIPE = 200
 
 
+def spell_out() -> None:
+    """From now on what the encoding of standard output or standard error has no place for is written as an escape:
+    clients choose names, and no name may cut off what is printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def json_option(function: _Function) -> _Function:
     """The option that every command has that shows something."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
 def show_json(content: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    """Print one JSON document, in the encoding of standard output; what that may not have is written as JSON escapes it
+    (RFC 8259 section 7)."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=not _is_utf8()))
+
+
+@contextmanager
+def utf8_output() -> Iterator[codecs.StreamWriter]:
+    """Standard output for what a program reads: in UTF-8 whatever the encoding is that people have, and with the ends
+    of lines that it is given. When the block ends all is written."""
+    sys.stdout.flush()
+    stream = codecs.getwriter("utf-8")(sys.stdout.buffer)
+    yield stream
+    stream.flush()
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
@@ -45,6 +68,11 @@ def show_fields(fields: Iterable[tuple[str, str]], console: Console | None = Non
     for name, value in pairs:
         line = Text.assemble("  ", (f"{name:<{width}}", "bold"), "  ", legible(value))
         console.print(line, soft_wrap=True)
+
+
+def _is_utf8() -> bool:
+    encoding = getattr(sys.stdout, "encoding", None)
+    return encoding is not None and codecs.lookup(encoding).name == "utf-8"
 
 
 def legible(text: str) -> str:

@@ -12,16 +12,21 @@ from app.control.audit_models import microseconds
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"([0-9]{1,7})([smhdw])")
+_LONGEST = 36_525 * 86_400
+"""Seconds of a hundred years; much longer ago there are no times to compare with."""
 
 
 def age(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    """How long 90s, 15m, 2h, 365d or 4w is. Raises BadParameter."""
+    """How long 90s, 15m, 2h, 365d or 4w is, a hundred years at most. Raises BadParameter."""
     if value is None:
         return None
     found = _AGE.fullmatch(value)
     if found is None:
         raise click.BadParameter(f"{value!r} is no age: write 15m, 2h, 365d or 4w")
-    return int(found[1]) * _UNITS[found[2]] * 1_000_000
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise click.BadParameter(f"{value!r} is more than a hundred years")
+    return seconds * 1_000_000
 
 
 def since(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.cli.operator import Operator, pass_operator
-from app.cli.output import json_option, show_json, show_table
+from app.cli.output import json_option, show_json, show_table, utf8_output
 from app.control import ControlStore
 from app.scim.query import Value
 from app.services.audit import open_audit
@@ -56,8 +56,8 @@ def show(operator: Operator, form: str, as_json: bool) -> None:
                 lines = list(script(form, store, control.rehearsal, items))
             except NoSuchScript as error:
                 raise click.ClickException(str(error)) from None
-            for line in lines:
-                click.echo(line)
+            with utf8_output() as stream:
+                stream.writelines(f"{line}\n" for line in lines)
 
 
 @rehearsal.command()

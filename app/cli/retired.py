@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,10 +13,12 @@ import click
 from app.cli import periods
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_json, show_table, stamp
-from app.scim.query import Change, Resource, Slot, Value, Window
+from app.scim.query import Change, Page, Resource, ResourceId, Slot, Value, Window
+from app.services.adoption import Adoption
 from app.services.audit import open_audit
 from app.services.journal import Actor, Journal, Write, recorded
 from app.services.linked import with_links
+from app.services.retirement import retired_here
 from backends.base import Backend, Capability
 from backends.errors import NotFound
 
@@ -23,6 +26,38 @@ _KIND = "User"
 _SHOWN = frozenset(("userName", "displayName", "emails"))
 _PAGE = 500
 _OPERATOR = Actor("operator", "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The store as far as its retired users are concerned, without those whom other programs have put there."""
+
+    backend: Backend
+    journal: Journal
+    adoption: Adoption
+
+    def page(self, want: frozenset[Slot], window: Window) -> Page:
+        """As `Backend.retired`."""
+        if Capability.MARKS_RETIRED in self.backend.capabilities:
+            return self.backend.retired(_KIND, want, None, window)
+        users = list(self.everyone(want))
+        start = window.start - 1
+        return Page(len(users), tuple(users[start : start + window.count]))
+
+    def everyone(self, want: frozenset[Slot]) -> Iterator[Resource]:
+        """All of them, first retired first."""
+        start = 1
+        while True:
+            page = self.backend.retired(_KIND, want, None, Window(start, _PAGE))
+            yield from retired_here(self.backend, page.items, self.adoption)
+            start += len(page.items)
+            if not page.items or start > page.total:
+                return
+
+    def require(self, id: ResourceId) -> None:
+        """Return where the user, if it is retired at all, is one of them. Raises NotFound."""
+        if Capability.MARKS_RETIRED not in self.backend.capabilities and not self.adoption.is_managed(_KIND, id):
+            raise NotFound(_KIND)
 
 
 @click.group()
@@ -37,8 +72,8 @@ def retired() -> None:
 @pass_operator
 def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
     """List them, the one first who left first."""
-    with _opened(operator) as (backend, _):
-        page = backend.retired(_KIND, _SHOWN, None, Window(start, count))
+    with _opened(operator) as store:
+        page = store.page(_SHOWN, Window(start, count))
     if as_json:
         show_json({"total": page.total, "items": [_described(user) for user in page.items]})
         return
@@ -59,8 +94,9 @@ def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
 @pass_operator
 def restore(operator: Operator, id: str) -> None:
     """Bring the user with that ID back, as it was, in none of its groups."""
-    with _opened(operator) as (backend, journal), _told(id), _recorded(journal, backend, "restore", id):
-        user = backend.restore(_KIND, id, Change({}))
+    with _opened(operator) as store, _told(id), _recorded(store, "restore", id):
+        store.require(id)
+        user = store.backend.restore(_KIND, id, Change({}))
     click.echo(f"{user.values.get('userName', id)} is back.")
 
 
@@ -73,37 +109,37 @@ def restore(operator: Operator, id: str) -> None:
 def purge(operator: Operator, age: int, yes: bool) -> None:
     """Remove for ever those who left long ago."""
     limit = datetime.now(UTC) - timedelta(microseconds=age)
-    with _opened(operator) as (backend, journal):
-        gone = [user for user in _everyone(backend, _kept(backend)) if user.stamp.modified <= limit]
+    with _opened(operator) as store:
+        gone = [user for user in store.everyone(_kept(store.backend)) if user.stamp.modified <= limit]
         if not gone:
             click.echo("Nobody left so long ago.")
             return
         if not yes:
             click.confirm(f"Remove {len(gone)} users for ever?", abort=True)
         for user in gone:
-            with _told(user.id), _recorded(journal, backend, "delete", user.id, user.values):
-                backend.purge(_KIND, user.id)
+            with _told(user.id), _recorded(store, "delete", user.id, user.values):
+                store.backend.purge(_KIND, user.id)
     click.echo(f"Removed: {len(gone)}.")
 
 
 @contextmanager
-def _opened(operator: Operator) -> Iterator[tuple[Backend, Journal]]:
+def _opened(operator: Operator) -> Iterator[_Store]:
     with operator.control() as control, operator.backend() as inner:
         inner.check()
         backend = with_links(inner, control.links)
         if Capability.RETIRE not in backend.capabilities:
             raise click.ClickException("the store is not set up to keep deleted users; see landfall check")
         with closing(open_audit(operator.settings, control, backend)) as journal:
-            yield backend, journal
+            registry, lifecycle = backend.registry, operator.settings.lifecycle
+            yield _Store(backend, journal, Adoption(control.managed, backend, registry, lifecycle))
 
 
 @contextmanager
-def _recorded(
-    journal: Journal, backend: Backend, operation: Any, id: str, gone: Mapping[Slot, Value] | None = None
-) -> Iterator[None]:
+def _recorded(store: _Store, operation: Any, id: str, gone: Mapping[Slot, Value] | None = None) -> Iterator[None]:
     """What is done in the block is in the audit, with the values that are gone after it."""
-    with recorded(journal, backend.registry.type(_KIND), Write(_OPERATOR, operation, _KIND, id)) as recording:
-        recording.intend(dict.fromkeys(gone or ()), before=gone, read=_kept(backend))
+    write = Write(_OPERATOR, operation, _KIND, id)
+    with recorded(store.journal, store.backend.registry.type(_KIND), write) as recording:
+        recording.intend(dict.fromkeys(gone or ()), before=gone, read=_kept(store.backend))
         yield
         recording.done(None)
 
@@ -120,16 +156,6 @@ def _kept(backend: Backend) -> frozenset[Slot]:
     """The slots that can be read and follow from nothing else."""
     resource_type = backend.registry.type(_KIND)
     return resource_type.readable.intersection(resource_type.slots)
-
-
-def _everyone(backend: Backend, want: frozenset[Slot]) -> Iterator[Resource]:
-    start = 1
-    while True:
-        page = backend.retired(_KIND, want, None, Window(start, _PAGE))
-        yield from page.items
-        start += len(page.items)
-        if not page.items or start > page.total:
-            return
 
 
 def _described(user: Resource) -> dict[str, Any]:

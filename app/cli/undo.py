@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from app.cli import periods
-from app.cli.audit import integration_id, shown
+from app.cli import periods, texts
+from app.cli.audit import NUMBER, integration_id, shown
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, show_json, show_table
 from app.control import AuditRecord, ControlError, ControlStore, Wanted
@@ -17,6 +17,7 @@ from app.services.audit import open_audit
 from app.services.linked import with_links
 from app.services.protected import with_protection
 from app.services.undo import Conflict, Made, Step, Undo, Undoing
+from app.services.undo.history import parsed
 from backends.errors import StoreError
 
 _NUMBERS = 5
@@ -24,10 +25,10 @@ _WORDS = {"retire": ("there", "retired"), "restore": ("retired", "there"), "dele
 
 
 @click.command()
-@click.argument("numbers", type=click.IntRange(1), nargs=-1, metavar="[NUMBER]...")
+@click.argument("numbers", type=NUMBER, nargs=-1, metavar="[NUMBER]...")
 @click.option("--since", callback=periods.since, help="All from then on: 90m, 2h, 30d, or a date or time in UTC.")
 @click.option("--until", callback=periods.since, help="None after that.")
-@click.option("--integration", metavar="NAME_OR_ID", help="Those of this integration.")
+@click.option("--integration", metavar="NAME_OR_ID", callback=texts.named, help="Those of this integration.")
 @click.option(
     "--trust-client",
     is_flag=True,
@@ -104,7 +105,8 @@ def _numbered(control: ControlStore, numbers: tuple[int, ...]) -> list[AuditReco
 
 def _of(control: ControlStore, integration: str, since: int, until: int | None) -> list[AuditRecord]:
     wanted = Wanted(integration_id=integration_id(control, integration), since=since)
-    return [record for record in control.audit.records(wanted) if until is None or record.at <= until]
+    records = control.audit.records(wanted)
+    return [told.record for told in map(parsed, records) if until is None or told.record.at <= until]
 
 
 def _make(undoer: Undo, undoing: Undoing) -> Made:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from app.control.audit_models import SUCCEEDED, AuditRecord, Chain, Entry, Wanted
 from app.control.database import Database
+from app.control.errors import ControlUnavailable
 from app.control.managed import claim_created
 from app.control.tables import NAME_LENGTH, RESOURCE_LENGTH, audit, audit_marks
 from app.scim.fold import fold
@@ -54,12 +55,21 @@ class AuditTrail:
         try:
             return self._append(entries)
         except IntegrityError:
+            pass
+        try:
             return self._append(entries, look=True)
+        except IntegrityError as error:
+            raise ControlUnavailable("the audit trail takes no records: `landfall audit verify` tells why") from error
+
+    def missing(self, records: Sequence[str]) -> set[str]:
+        """Those of the records that are not in the trail."""
+        with self._database.read() as connection:
+            return set(records) - _there(connection, records)
 
     def _append(self, entries: Sequence[Entry], *, look: bool = False) -> list[AuditRecord]:
         with self._database.record() as connection:
             head = _mark(connection, _HEAD, lock=True)
-            there = _there(connection, entries) if look else set()
+            there = _there(connection, [entry.record for entry in entries]) if look else set()
             rows: list[dict[str, Any]] = []
             for entry in entries:
                 if entry.record not in there:
@@ -74,24 +84,25 @@ class AuditTrail:
 
     def get(self, seq: int) -> AuditRecord | None:
         """The record with that number."""
-        with self._database.read() as connection:
+        with self._reading() as connection:
             return next(_read(connection, audit.c.seq == seq, count=1), None)
 
     def latest(self, wanted: Wanted, count: int) -> list[AuditRecord]:
         """The last records that are wanted, the latest first."""
-        with self._database.read() as connection:
+        with self._reading() as connection:
             return list(_read(connection, _where(wanted), count=count, backwards=True))
 
     def records(self, wanted: Wanted) -> Iterator[AuditRecord]:
         """All records that are wanted, the oldest first, a page of them in memory at a time."""
-        last, where = 0, _where(wanted)
+        where = begun = _where(wanted)
         while True:
-            with self._database.read() as connection:
-                page = list(_read(connection, where & (audit.c.seq > last), count=_PAGE))
+            with self._reading() as connection:
+                page = list(_read(connection, where, count=_PAGE))
             yield from page
             if len(page) < _PAGE:
                 return
-            last = page[-1].seq
+            # Not from 1 on: whoever tampers with records may give them any number.
+            where = begun & (audit.c.seq > page[-1].seq)
 
     def history(self, kind: str, ids: Iterable[str]) -> Iterator[AuditRecord]:
         """All records of these resources; of each in the order in which they came in, a page in memory at a time."""
@@ -99,7 +110,7 @@ class AuditTrail:
         for start in range(0, len(known), _ROWS):
             last, some = 0, audit.c.resource_id.in_(known[start : start + _ROWS])
             while True:
-                with self._database.read() as connection:
+                with self._reading() as connection:
                     where = (audit.c.kind == kind) & some & (audit.c.seq > last)
                     page = list(_read(connection, where, count=_PAGE))
                 yield from page
@@ -110,13 +121,13 @@ class AuditTrail:
     def with_version(self, kind: str, resource_id: str, version: str) -> AuditRecord | None:
         """The last record by which a resource came to have that version."""
         mine = (audit.c.kind == kind) & (audit.c.resource_id == resource_id) & (audit.c.version == version)
-        with self._database.read() as connection:
+        with self._reading() as connection:
             return next(_read(connection, mine, count=1, backwards=True), None)
 
     def has_begun(self, kind: str, resource_id: str) -> bool:
         """Whether there is a record of how the resource came to be, or to be managed."""
         mine = (audit.c.kind == kind) & (audit.c.resource_id == resource_id) & audit.c.outcome.in_(SUCCEEDED)
-        with self._database.read() as connection:
+        with self._reading() as connection:
             return any(_read(connection, mine & audit.c.operation.in_(_BEGINNINGS), count=1))
 
     def verify(self) -> Chain:
@@ -162,15 +173,22 @@ class AuditTrail:
             return count
 
     @contextmanager
-    def _snapshot(self) -> Iterator[Connection]:
+    def _reading(self) -> Iterator[Connection]:
+        """A transaction that reads records whatever somebody has made of their text."""
         with self._database.read() as connection:
-            # What SQLite reads in one transaction is a snapshot as it is.
             if connection.dialect.name != "sqlite":
-                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
                 yield connection
                 return
             with _any_text(connection.connection.driver_connection):
                 yield connection
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        with self._reading() as connection:
+            # What SQLite reads in one transaction is a snapshot as it is.
+            if connection.dialect.name != "sqlite":
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            yield connection
 
 
 def digest(columns: Mapping[str, Any]) -> str:
@@ -237,8 +255,7 @@ def _name_key(name: str) -> str:
     return fold(name)[:NAME_LENGTH]
 
 
-def _there(connection: Connection, entries: Sequence[Entry]) -> set[str]:
-    names = [entry.record for entry in entries]
+def _there(connection: Connection, names: Sequence[str]) -> set[str]:
     found: set[str] = set()
     for start in range(0, len(names), _PAGE):
         some = audit.c.record.in_(names[start : start + _PAGE])

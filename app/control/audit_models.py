@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from app.control.errors import ControlError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -15,6 +20,12 @@ FOUND_UNCLEAR = "unclear (found after a crash)"
 
 SUCCEEDED = ("done", "unchanged", FOUND_DONE)
 """The outcomes of writes that have not failed."""
+
+_TEXTS = ("record", "integration_id", "actor", "operation", "kind", "outcome", "prev_hash", "hash")
+_TEXTS_OR_NONE = ("resource_id", "name", "name_key", "version")
+_VALUES = ("before", "after")
+_LISTS = ("attributes", "notes")
+_OMITTED = {"octets": int, "sha256": str}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ class AuditRecord(Entry):
 
     @property
     def time(self) -> datetime:
-        """When the write was about to be made."""
+        """When the write was about to be made. Of a record that may be damaged see `read`."""
         return moment(self.at)
 
     @property
@@ -83,6 +94,49 @@ class Chain:
     fault: str = ""
 
 
+class DamagedRecord(ControlError):
+    """A record holds what none was ever written with."""
+
+    def __init__(self, seq: object) -> None:
+        super().__init__(f"record {plain(seq)} is damaged; run `landfall audit verify`")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What can be made of a record. `time` is None where the column `at` is none, `changes` where that is no JSON or no
+    account of a write.
+
+    `damaged` names the columns that hold what no record was written with, whoever changed them. That one was changed to
+    what might have been written as well is found by `AuditTrail.verify` alone.
+    """
+
+    time: datetime | None
+    changes: dict[str, Any] | None
+    damaged: tuple[str, ...] = ()
+
+
+def read(record: AuditRecord) -> Reading:
+    """What the record tells, whatever is in its columns: a database takes text for a number, octets for text and
+    anything for JSON. Nothing is raised."""
+    time, changes = _time(record.at), _changes(record.changes)
+    sound = {"seq": isinstance(record.seq, int), "at": time is not None, "changes": changes is not None}
+    damaged = [name for name, holds in sound.items() if not holds]
+    damaged += [name for name in _TEXTS if not _is_text(getattr(record, name))]
+    damaged += [name for name in _TEXTS_OR_NONE if not _is_text(getattr(record, name), optional=True)]
+    return Reading(time, changes, tuple(damaged))
+
+
+def plain(value: object) -> str:
+    """Text for whatever a column holds; empty for nothing. Octets that are no UTF-8 are in escapes."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        value = value.encode("utf-8", "surrogateescape")
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def moment(microseconds: int) -> datetime:
     """The time, in UTC."""
     return _EPOCH + microseconds * _MICROSECOND
@@ -91,3 +145,60 @@ def moment(microseconds: int) -> datetime:
 def microseconds(time: datetime) -> int:
     """The time as the audit trail has it."""
     return (time - _EPOCH) // _MICROSECOND
+
+
+def _time(at: object) -> datetime | None:
+    try:
+        return moment(at) if isinstance(at, int) else None
+    except OverflowError:
+        # Before the year 1, or after 9999.
+        return None
+
+
+def _changes(text: object) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and _is_account(found) else None
+
+
+def _is_account(changes: dict[str, Any]) -> bool:
+    """Whether everything in it that is read by name has the form that it was written with."""
+    return (
+        all(isinstance(changes.get(name, {}), dict) for name in _VALUES)
+        and all(_are_texts(changes.get(name, [])) for name in _LISTS)
+        and isinstance(members := changes.get("members", {}), dict)
+        and all(_is_delta(delta) for delta in members.values())
+        and ("omitted" not in changes or _is_omitted(changes["omitted"]))
+    )
+
+
+def _is_delta(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _are_texts(value.get("add"))
+        and _are_texts(value.get("remove"))
+        and isinstance(value.get("clear"), bool)
+    )
+
+
+def _is_omitted(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), form) for name, form in _OMITTED.items())
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and {str}.issuperset(map(type, value))
+
+
+def _is_text(value: object, *, optional: bool = False) -> bool:
+    if not isinstance(value, str):
+        return optional and value is None
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # Octets that are no UTF-8 were read as halves of surrogate pairs.
+        return False
+    return True

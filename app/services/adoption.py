@@ -140,6 +140,11 @@ class Adoption:
             self._remember(kind, [id])
         return managed
 
+    def managed_ones(self, kind: str, resources: Sequence[Resource]) -> list[Resource]:
+        """Those of the resources that were created or adopted through SCIM."""
+        free = {resource.id for resource in self._free(kind, {resource.id: resource for resource in resources})}
+        return [resource for resource in resources if resource.id not in free]
+
     def created(self, kind: str, id: ResourceId) -> None:
         """The resource is new, and managed as soon as its record is in the audit trail."""
         self._remember(kind, [id])

@@ -24,31 +24,48 @@ class Arrivals:
         self._adoption = adoption
         self._retirement = retirement
 
-    def arrive(self, resource_type: ResourceType, draft: Draft, view: Representation, recording: Recording) -> Answer:
-        """The answer with the resource, which has what the draft says and keeps the rest. Raises what
-        `Resources.create` raises, and Unavailable where it is taken away or changed at this moment: the client asks
-        again."""
+    def arrive(
+        self, resource_type: ResourceType, sent: Draft, draft: Draft, view: Representation, recording: Recording
+    ) -> Answer:
+        """The answer with the resource, which has what the draft says and keeps the rest. It is known by what was
+        `sent`, of which the draft is what may be written. Raises what `Resources.create` raises, and Unavailable where
+        it is taken away or changed at this moment: the client asks again."""
         kind = resource_type.name
         # Of most who arrive the store knows nothing: that is one question instead of two.
-        names = names_of(draft.values)
+        names = names_of(sent.values)
         known = bool(names) and self._backend.knows(kind, names)
-        retired = self._retirement.returning(kind, draft) if known else None
+        retired, found = self._known(kind, sent) if known else (None, None)
         if retired is not None:
             try:
                 return self._restore(resource_type, retired, draft, view, recording)
             except Duplicate:
                 # Its place was taken while it was away: it stays retired.
                 _start_again(recording)
-        found = self._adoption.by_email(kind, draft) if known else None
+                found = self._adoption.by_email(kind, sent)
         if found is None:
             try:
                 return self._create(resource_type, draft, view, recording)
             except Duplicate:
                 recording.withdraw()
-                found = self._adoption.by_name(kind, draft)
+                found = self._adoption.by_name(kind, sent)
                 if found is None:
                     raise
         return self._adopt(resource_type, found, draft, view, recording)
+
+    def _known(self, kind: str, sent: Draft) -> tuple[Resource | None, Resource | None]:
+        """The retired user who is to come back, or else the one who is there, is not managed and has a work e-mail of
+        the draft. Raises as `Adoption.by_email` does."""
+        returning = self._retirement.returning(kind, sent, self._adoption)
+        if returning is None:
+            return None, self._adoption.by_email(kind, sent)
+        if returning.by_name:
+            return returning.user, None
+        try:
+            found = self._adoption.by_email(kind, sent)
+        except Duplicate:
+            # That an e-mail is unique does not keep away one who had it before.
+            found = None
+        return (returning.user, None) if found is None else (None, found)
 
     def _create(self, resource_type: ResourceType, draft: Draft, view: Representation, recording: Recording) -> Answer:
         kind = resource_type.name

@@ -15,6 +15,8 @@ from app.services.journal import Recording
 from app.services.remit import narrowed
 from backends.base import Backend
 
+_ACTIVE: Slot = "active"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -44,8 +46,8 @@ class Commits:
         """Make the change and answer; `read` are the slots that `before` would have if they were assigned."""
         change, stamp = narrowed(resource_type, change), before.stamp
         if not change.empty:
-            actor = recording.write.actor
-            with self._brakes.changing(actor, resource_type.name, before.id, change, before.values):
+            actor, known = recording.write.actor, before.values if _ACTIVE in read else None
+            with self._brakes.changing(actor, resource_type.name, before.id, change, known):
                 recording.intend(change.values, change.relations, before=before.values, read=read)
                 stamp = self._backend.update(resource_type.name, before.id, change, expect=before.stamp.version)
         recording.done(stamp, changed=stamp != before.stamp)

@@ -27,6 +27,9 @@ from app.services.shown import Representations, Shown
 from backends.base import Backend, Capability
 from backends.errors import NotFound, VersionMismatch
 
+_BRAKED: frozenset[Slot] = frozenset(("active",))
+"""Whether a change of these has an effect that brakes count is seen by what they were."""
+
 
 class Resources:
     """Operations of RFC 7644 section 3 on stored resources.
@@ -74,9 +77,9 @@ class Resources:
         resource_type = self._registry.type(kind)
         names = (*draft.values, *draft.relations)
         with recorded(self._journal, resource_type, Write(actor, "create", kind, attributes=names)) as recording:
-            draft = narrowed_draft(resource_type, draft)
-            view = self._representations.of(resource_type, shown, frozenset(draft.values))
-            return self._arrivals.arrive(resource_type, draft, view, recording)
+            part = narrowed_draft(resource_type, draft)
+            view = self._representations.of(resource_type, shown, frozenset(part.values))
+            return self._arrivals.arrive(resource_type, draft, part, view, recording)
 
     @in_turn
     def replace(
@@ -151,7 +154,7 @@ class Resources:
                 resource_type, id, Change(planned.blind, planned.deltas), view, recording
             )
         # What was there before the first write is worth a read: nobody else knows it.
-        want = (written if adopts else planned.touches) & resource_type.readable
+        want = (written if adopts else planned.touches | written & _BRAKED) & resource_type.readable
         if view is not None:
             want |= view.projection.want
         before = self._backend.get(kind, id, want)
@@ -168,7 +171,8 @@ class Resources:
             retires = self._retirement.of_deleted(kind)
             if retires:
                 recording.write.operation = "retire"
-            if self._adoption.require(kind, id, actor):
+            adopts = self._adoption.require(kind, id, actor)
+            if adopts:
                 recording.write.notes = (ADOPTED,)
             before: Resource | None = None
             # What is no more is deleted all the same: of that the back end may still keep something.
@@ -188,6 +192,8 @@ class Resources:
             except VersionMismatch as error:
                 raise PreconditionFailed from error
             recording.done(None)
+            if adopts and retires:
+                self._adoption.claim(kind, id, actor)
 
     def _settled(self, attempt: Callable[[], Answer], conditions: Preconditions, recording: Recording) -> Answer:
         def lost(error: VersionMismatch) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from app.scim.fold import fold
 from app.scim.query import Draft, Resource, Window
 from app.scim.registry import Registry
-from app.services.adoption import names_of, work_emails
+from app.services.adoption import Adoption, names_of, work_emails
 from backends.base import Backend, Capability
 from config.settings import LifecycleSettings
 
@@ -21,6 +24,14 @@ class CantRetire(Exception):
     def __init__(self) -> None:
         self.detail = "deleted users are to be retired, and the store is not set up for that; see landfall check"
         super().__init__(self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Returning:
+    """A retired user whom a draft names, by its userName or else by a work e-mail only."""
+
+    user: Resource
+    by_name: bool
 
 
 class Retirement:
@@ -39,7 +50,7 @@ class Retirement:
             raise CantRetire
         return True
 
-    def returning(self, kind: str, draft: Draft) -> Resource | None:
+    def returning(self, kind: str, draft: Draft, adoption: Adoption) -> Returning | None:
         """The retired user whom the draft names: the last one with its userName, else the only one who has a work
         e-mail of it as a work e-mail; with all readable slots."""
         if kind != _KIND or not self._possible:
@@ -47,13 +58,22 @@ class Retirement:
         name, *emails = names_of(draft.values)
         # The store keeps all names of someone together: it finds a userName among e-mails too, and private e-mails.
         page = self._backend.retired(kind, self._registry.type(kind).readable, [name, *emails], Window(1, _LOOKED_AT))
-        named = [r for r in page.items if fold(str(r.values.get(_NAME, ""))) == fold(name)]
+        users = retired_here(self._backend, page.items, adoption)
+        named = [r for r in users if fold(str(r.values.get(_NAME, ""))) == fold(name)]
         if named:
-            return named[-1]
+            return Returning(named[-1], by_name=True)
         wanted = frozenset(map(fold, emails))
-        reached = [r for r in page.items if not wanted.isdisjoint(map(fold, work_emails(r.values)))]
-        return reached[0] if len(reached) == 1 and page.total <= _LOOKED_AT else None
+        reached = [r for r in users if not wanted.isdisjoint(map(fold, work_emails(r.values)))]
+        return Returning(reached[0], by_name=False) if len(reached) == 1 and page.total <= _LOOKED_AT else None
 
     @property
     def _possible(self) -> bool:
         return Capability.RETIRE in self._backend.capabilities
+
+
+def retired_here(backend: Backend, users: Sequence[Resource], adoption: Adoption) -> list[Resource]:
+    """Those of the users in a list of retired ones who were retired through SCIM. Where the store does not mark them,
+    they are those who are managed: what was never managed was put there by another program, and is left alone."""
+    if Capability.MARKS_RETIRED in backend.capabilities:
+        return list(users)
+    return adoption.managed_ones(_KIND, users)

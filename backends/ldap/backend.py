@@ -115,6 +115,8 @@ class LdapBackend(Backend):
         self._state: _Opened | None = None
         if bindings.users.retired is not None and bindings.users.lock is not Lock.NONE:
             self.capabilities |= Capability.RETIRE
+        if bindings.users.record is not None:
+            self.capabilities |= Capability.MARKS_RETIRED
 
     def check(self) -> None:
         with self._step() as opened:
@@ -346,8 +348,8 @@ class LdapBackend(Backend):
 
         try:
             for group in members.entries_with(value):
-                groups.touch(group, [Modification(Operation.DELETE, attribute, (value,))])
-                left.append(partial(groups.touch, group, [Modification(Operation.ADD, attribute, (value,))]))
+                touched = groups.touch(group, [Modification(Operation.DELETE, attribute, (value,))])
+                left.append(partial(groups.put_back, group, touched))
             branch = opened.branches[USER]
             for via, name in branch.entries.references.items():
                 for entry in branch.few(dn.equality(name, content.dn), branch.entries.everything):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from app.scim.attributes import Attribute, Type
+from app.scim.attributes import Attribute, Type, Uniqueness
 from app.scim.query import Slot
 from app.scim.registry import ENTERPRISE_SCHEMA, ID, META, SCHEMAS_ATTRIBUTE, Registry, ResourceType
+from backends.ldap.bindings_writes import Found, unfit_classes, unfit_values, unfit_version
 from backends.ldap.locks import LOCKS
 from backends.ldap.subschema import Rule, Subschema
+from backends.ldap.text import SHORTEST
 from config.directory import (
     PLACEHOLDER,
     Bindings,
@@ -31,6 +33,8 @@ _BY_KEYS = {"active": "lock", "password": "password"}
 _MUST_BE_BOUND = {"User": "userName", "Group": "displayName"}
 _CONTENT = "content"
 _DN_SYNTAXES = frozenset(("1.3.6.1.4.1.1466.115.121.1.12", "1.3.6.1.4.1.1466.115.121.1.34"))
+_ANSWERS_AS_ASKED = frozenset((Kind.DS389,))
+"""Servers that answer under the name that was asked for; others do under an attribute's first name."""
 _FILLED = {
     Kind.OPENLDAP: frozenset[str](),
     Kind.DS389: frozenset[str](),
@@ -39,9 +43,6 @@ _FILLED = {
     ),
 }
 _PASSWORD_ATTRIBUTES = {Password.USER_PASSWORD: "userPassword", Password.UNICODE_PWD: "unicodePwd"}
-
-Found = Iterator[tuple[Key, str]]
-"""Where something is wrong, and what."""
 
 
 def check_against(bindings: Bindings, registry: Registry) -> list[Fault]:
@@ -56,6 +57,7 @@ def check_against(bindings: Bindings, registry: Registry) -> list[Fault]:
                 *_shared_attributes(table, kind, str.lower),
                 *_sources_that_do_not_fit(table, kind, type),
                 *_no_name(table, kind, type),
+                *_too_short(table, kind, type),
                 *_retired(table, kind),
             )
         ),
@@ -75,10 +77,14 @@ def check_against_subschema(bindings: Bindings, subschema: Subschema) -> list[Fa
             for table, kind in tables
             for found in (
                 *_unknown(table, kind, subschema),
+                *_other_names(table, kind, bindings.kind, subschema),
                 *_shared_attributes(table, kind, lambda name: _with_options(subschema.key(name), name)),
                 *_not_allowed(table, kind, subschema),
                 *_not_provided(table, kind, bindings.kind, subschema),
                 *_unfit_rules(table, kind, subschema),
+                *unfit_version(table, kind, bindings.kind, subschema),
+                *unfit_classes(table, kind, bindings.kind, subschema),
+                *unfit_values(table, kind, subschema),
             )
         ),
     )
@@ -224,6 +230,22 @@ def _no_name(table: str, kind: KindBindings, type: ResourceType) -> Found:
         )
 
 
+def _too_short(table: str, kind: KindBindings, type: ResourceType) -> Found:
+    """Where values that have to be cut could not be kept apart."""
+    limits: list[tuple[Key, int | None]] = [
+        ((*_key(table, slot), "max"), single.max)
+        for slot, single in kind.singles.items()
+        if slot in type.slots and type.slots[slot].uniqueness is not Uniqueness.NONE
+    ]
+    limits += [((table, "derived", name, "max"), derived.max) for name, derived in kind.derived.items()]
+    for key, longest in limits:
+        if longest is not None and longest < SHORTEST:
+            yield (
+                key,
+                f"must be {SHORTEST} at least: with fewer characters names that have to be cut could become equal",
+            )
+
+
 def _retired(table: str, kind: KindBindings) -> Found:
     """Why retired users could not be told apart from others, or could sign in."""
     if not isinstance(kind, UserBindings) or kind.retired is None:
@@ -245,18 +267,36 @@ def _always_has_value(attribute: str, kind: KindBindings, required: Iterable[Slo
     return not bound.union(derived.slots).isdisjoint(required)
 
 
+def _named(table: str, kind: KindBindings) -> Iterator[tuple[Key, str]]:
+    """Every LDAP attribute that the file names, filters and DNs apart, and where."""
+    yield from _uses(table, kind)
+    yield (table, "rdn"), kind.rdn
+    if kind.version.lower() != _CONTENT:
+        yield (table, "version"), kind.version
+    for name in kind.derived:
+        yield (table, "derived", name), name
+    for number, name in enumerate(kind.filled):
+        yield (table, "filled", number), name
+
+
 def _unknown(table: str, kind: KindBindings, subschema: Subschema) -> Found:
     for number, name in enumerate(kind.object_classes):
         if subschema.object_class(name) is None:
             yield (table, "object_classes", number), f"the directory does not know the object class {name}"
-    others: list[tuple[Key, str]] = [((table, "rdn"), kind.rdn)]
-    if kind.version.lower() != _CONTENT:
-        others.append(((table, "version"), kind.version))
-    others += [((table, "derived", name), name) for name in kind.derived]
-    others += [((table, "filled", number), name) for number, name in enumerate(kind.filled)]
-    for key, attribute in (*_uses(table, kind), *others):
+    for key, attribute in _named(table, kind):
         if subschema.rule(attribute) is None:
             yield key, f"the directory does not know the attribute {attribute}"
+
+
+def _other_names(table: str, kind: KindBindings, server: Kind, subschema: Subschema) -> Found:
+    """Attributes under names by which they would not be found in what the server answers."""
+    if server in _ANSWERS_AS_ASKED:
+        return
+    for key, attribute in _named(table, kind):
+        rule = subschema.rule(attribute)
+        written, semicolon, options = attribute.partition(";")
+        if rule is not None and rule.name.lower() != written.lower():
+            yield key, f"the directory calls {attribute} {rule.name}{semicolon}{options}: write that"
 
 
 def _not_allowed(table: str, kind: KindBindings, subschema: Subschema) -> Found:

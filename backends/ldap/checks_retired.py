@@ -1,18 +1,22 @@
-"""Whether users can be retired, and whether those that are can't sign in."""
+"""Whether users can be retired, whether those that are can't sign in, and who else is where they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from app.scim.query import Change, ResourceId
 from backends.base import Capability, Finding, State
 from backends.ldap import dn
 from backends.ldap.checks_site import Site
-from backends.ldap.drivers.base import Scope
+from backends.ldap.drivers.base import LdapError, Scope
+from backends.ldap.filters import ALL
 from backends.ldap.locks import LOCKS
+from backends.ldap.record import Record
 
-WHAT = "retiring"
+WHAT, OTHERS = "retiring", "among the retired"
 _SHOWN = 5
+_LOOKED_AT = 10_000
 
 SignIn = Callable[[str], str | None]
 """What the server answers when the entry of that DN signs in with the password of the sample user, None when it lets
@@ -25,10 +29,10 @@ def retired(site: Site) -> Iterator[Finding]:
     if base is None or Capability.RETIRE not in site.backend.capabilities:
         yield Finding(WHAT, State.OK, "users can't be retired, for the bindings name no place for them (users.retired)")
         return
+    yield from _others(site, base)
     open_ones = _unlocked(site, base)
     if open_ones:
-        names = ", ".join(open_ones[:_SHOWN]) + (", …" if len(open_ones) > _SHOWN else "")
-        text = f"among the retired users are some that are not locked and can sign in: {names}"
+        text = f"among the retired users are some that are not locked and can sign in: {_named(open_ones)}"
         yield Finding(WHAT, State.WARNING, text, "Lock them, or move them to where users are.")
         return
     yield Finding(
@@ -65,6 +69,28 @@ def shelved(site: Site, id: ResourceId) -> list[str]:
     if base is None or filter is None:
         return []
     return [entry.dn for entry in site.seen(base, Scope.SUBTREE, filter, ("1.1",))]
+
+
+def _others(site: Site, base: str) -> Iterator[Finding]:
+    """Entries below the base that were not retired by this service; of very many only the first are looked at."""
+    record = site.bindings.users.record
+    if record is None:
+        return
+    try:
+        entries = list(islice(site.users.all(ALL.filter, (record.lower(),), tops=(base,)), _LOOKED_AT + 1))
+    except LdapError:
+        return
+    looked_at = entries[:_LOOKED_AT]
+    others = sorted(e.dn for e in looked_at if Record.read(e.first(record.lower())).retired is None)
+    if not others:
+        return
+    count = str(len(others)) if looked_at == entries else f"at least {len(others)}"
+    text = f"entries below {base} that were not retired by Landfall, and are neither revived nor purged: {count}"
+    yield Finding(OTHERS, State.WARNING, f"{text} ({_named(others)})", "Move them elsewhere, or leave them there.")
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def _unlocked(site: Site, base: str) -> list[str]:

@@ -50,6 +50,21 @@ def split(dn: str) -> tuple[str, str]:
     return first, dn[len(first) + 1 :].lstrip(" ")
 
 
+def avas(rdn_text: str) -> tuple[str, ...]:
+    """The parts of an RDN (RFC 4512 section 2.3.1), each an RDN of one attribute, as they are written."""
+    return tuple(part.strip(" ") if "\\" not in part else part.lstrip(" ") for part in _split(rdn_text, "+"))
+
+
+def joined(avas: Iterable[str]) -> str:
+    """The RDN of these parts."""
+    return "+".join(avas)
+
+
+def attribute_of(rdn_text: str) -> str:
+    """The first attribute of an RDN, as it is written."""
+    return rdn_text.partition("=")[0].strip(" ")
+
+
 def value_of(rdn_text: str) -> str:
     """The value of the first attribute of an RDN, without escapes."""
     _, _, value = next(_split(rdn_text, "+"), "").partition("=")

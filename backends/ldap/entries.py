@@ -22,7 +22,7 @@ from backends.ldap.locks import LOCKS, LockRule
 from backends.ldap.places import Spot, elements_at, place_of
 from backends.ldap.record import EMPTY, Record
 from backends.ldap.servers import Server, read_time
-from backends.ldap.subschema import ClassKind, Subschema
+from backends.ldap.subschema import ClassKind, Rule, Subschema
 from config.directory import Derived, KindBindings, Lock, Place, Single, UserBindings
 
 ACTIVE: Slot = "active"
@@ -177,11 +177,51 @@ class Entries:
     def _derived(self) -> Mapping[str, Derived]:
         return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
 
+    def known_as(self, attribute: str) -> str:
+        """The lower-case name by which an attribute is bound, of any of its names."""
+        name = attribute.strip(" ").lower()
+        return self._known_as.get(name, name)
+
+    @cached_property
+    def _known_as(self) -> Mapping[str, str]:
+        rules = {name: self._subschema.rule(name) for name in (*self._named, *self._derived, self._rdn)}
+        return {other.lower(): name for name, rule in rules.items() if rule is not None for other in rule.names}
+
+    def named_first(self, entry: Entry) -> Entry:
+        """The entry with the value that is in its RDN before other values of the same attribute, which servers may give
+        in any order."""
+        chosen = self._chosen(entry)
+        return _ordered(entry, chosen) if chosen else entry
+
+    def _chosen(self, entry: Entry) -> Mapping[str, bytes]:
+        """The values in the RDN, of the attributes that have others besides."""
+        held = entry.attributes
+        if "+" not in entry.dn and len(held.get(self.known_as(entry.dn.partition("=")[0]), ())) < 2:
+            return {}
+        chosen: dict[str, bytes] = {}
+        for ava in dn.avas(dn.split(entry.dn)[0]):
+            name = self.known_as(dn.attribute_of(ava))
+            values = held.get(name, ())
+            if len(values) > 1:
+                key = dn.key(dn.rdn(name, dn.value_of(ava)))
+                same = [v for v in values if dn.key(dn.rdn(name, v.decode("utf-8", "replace"))) == key]
+                chosen.update({name: same[0]} if same else {})
+        return chosen
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        """The attributes of slots with many values."""
+        return frozenset(name for _, _, spots in self._lists for spot in spots for name in spot.named)
+
     def content(self, entry: Entry, want: frozenset[Slot] | None = None) -> Content:
         """What an entry that was read with `everything` says, or of one that was read with `attributes_for` the wanted
         slots; what else it says of others counts for nothing."""
         record = Record.read(entry.first(self._record)) if self._record else EMPTY
         held = entry.attributes
+        if chosen := self._chosen(entry):
+            entry = _ordered(entry, chosen)
+            # What a record says of a slot does not depend on the values beside the one that names the entry.
+            held = {**held, **{name: (value,) for name, value in chosen.items() if name not in self._listed}}
         if record.retired is not None and record.retired.aside:
             held = {**held, **{name: (value.encode(),) for name, value in record.retired.aside.items()}}
         values: Mapping[Slot, Value] = {}
@@ -271,11 +311,15 @@ class Entries:
 
     def rdn_apart(self, rdn: str) -> str | None:
         """Another RDN that no entry has; None where the RDN says what a slot holds."""
-        attribute = rdn.partition("=")[0]
-        derived = None if attribute.lower() in self._named else self._derived.get(attribute.lower())
-        if derived is None:
-            return None
-        return dn.rdn(attribute, text.apart(dn.value_of(rdn), derived.max, derived.forbid))
+        present = dn.avas(rdn)
+        for at, ava in enumerate(present):
+            attribute = dn.attribute_of(ava)
+            name = self.known_as(attribute)
+            derived = None if name in self._named else self._derived.get(name)
+            if derived is not None:
+                other = dn.rdn(attribute, text.apart(dn.value_of(ava), derived.max, derived.forbid))
+                return dn.joined((*present[:at], other, *present[at + 1 :]))
+        return None
 
     @cached_property
     def _named(self) -> frozenset[str]:
@@ -388,7 +432,7 @@ class Entries:
         if not unique:
             return None
         other = text.distinct(value, room, forbidden)
-        return (other if text.fits(syntax, other, room) else text.distinct("", room)).encode()
+        return (other if text.fits(syntax, other, room) else text.code_of(value, room)).encode()
 
     def _room(self, name: str, value: str, longest: int | None) -> int | None:
         """The most characters of a value of that attribute, which may be what names the entry; None for no limit."""
@@ -415,9 +459,11 @@ class Entries:
         if not isinstance(value, str) or not text.storable(value) or not text.fits(syntax, value, place.limit(part)):
             return
         there = found.get(name, ())
-        # A server refuses two values that its matching rule takes for one.
-        folded = "".join(value.lower().split())
-        if any("".join(v.decode().lower().split()) == folded for v in there) or (there and rule and rule.single_valued):
+        # A server refuses two values that its matching rule takes for one, and one in which it leaves nothing.
+        compared = _compared(value, rule)
+        if not compared or any(_compared(v.decode(), rule) == compared for v in there):
+            return
+        if there and rule and rule.single_valued:
             return
         found[name] = (*there, value.encode())
 
@@ -434,8 +480,20 @@ class Entries:
         return True
 
 
+def _ordered(entry: Entry, first: Mapping[str, bytes]) -> Entry:
+    held = entry.attributes
+    ordered = {n: (value, *(other for other in held[n] if other != value)) for n, value in first.items()}
+    return Entry(entry.dn, {**held, **ordered})
+
+
 def _source(derived: Derived, values: Mapping[Slot, Value]) -> str:
     return next((str(values[slot]) for slot in derived.slots if values.get(slot) is not None), "-")
+
+
+def _compared(value: str, rule: Rule | None) -> str:
+    """A text that is equal for two storable values if a server may take them for one."""
+    significant = value.replace("-", "") if rule is not None and rule.ignores_hyphens else value
+    return "".join(significant.lower().split())
 
 
 def _read(attribute: Attribute, octets: bytes) -> Value | None:

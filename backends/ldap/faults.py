@@ -17,10 +17,19 @@ NO_SUCH_ATTRIBUTE, CONSTRAINT_VIOLATION, VALUE_EXISTS, INVALID_SYNTAX = 16, 19, 
 NO_SUCH_OBJECT, INVALID_DN = 32, 34
 INAPPROPRIATE_AUTHENTICATION, INVALID_CREDENTIALS, NO_ACCESS = 48, 49, 50
 BUSY, UNAVAILABLE, UNWILLING = 51, 52, 53
-NAMING_VIOLATION, OBJECT_CLASS_VIOLATION, NOT_ON_RDN, ALREADY_EXISTS = 64, 65, 67, 68
+NAMING_VIOLATION, OBJECT_CLASS_VIOLATION, NOT_ON_NON_LEAF, NOT_ON_RDN, ALREADY_EXISTS = 64, 65, 66, 67, 68
 ASSERTION_FAILED = 122
 
-_REFUSED_VALUES = (CONSTRAINT_VIOLATION, INVALID_SYNTAX, INVALID_DN, NAMING_VIOLATION, OBJECT_CLASS_VIOLATION, 17, 18)
+_REFUSED_VALUES = (
+    CONSTRAINT_VIOLATION,
+    VALUE_EXISTS,
+    INVALID_SYNTAX,
+    INVALID_DN,
+    NAMING_VIOLATION,
+    OBJECT_CLASS_VIOLATION,
+    17,
+    18,
+)
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +58,8 @@ def translate(error: LdapError) -> StoreError:
         return RejectedValue("", "a value is not accepted by the directory")
     if code == NO_ACCESS:
         return Protected()
+    if code == NOT_ON_NON_LEAF:
+        return Protected("the directory has other entries below this one")
     if code in (UNWILLING, REFERRAL):
         return ReadOnly()
     return Unavailable()

@@ -6,7 +6,7 @@ and is not exact: the candidates are then tested one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ from app.scim.query import ResourceId, Slot
 from app.scim.registry import ID, META_CREATED, META_LAST_MODIFIED, META_VERSION, ResourceType
 from backends.ldap import dn, text
 from backends.ldap.entries import ACTIVE, Entries
-from backends.ldap.subschema import Subschema
+from backends.ldap.subschema import Rule, Subschema
 from config.directory import Place
 
 DnOf = Callable[[str, ResourceId], str | None]
@@ -28,6 +28,12 @@ the directory can't be asked so."""
 
 _EVERY = "(objectClass=*)"
 _NO = "(!(objectClass=*))"
+_CASE_IGNORING: Mapping[str | None, str] = {
+    "1.3.6.1.4.1.1466.115.121.1.15": "caseIgnoreMatch",
+    "1.3.6.1.4.1.1466.115.121.1.26": "caseIgnoreIA5Match",
+    "1.3.6.1.4.1.1466.115.121.1.44": "caseIgnoreMatch",
+}
+"""Rules by syntax (RFC 4517 section 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Compiler:
 
     def equal(self, slot: Slot, folded: str) -> str:
         """A filter that finds every entry whose singular text slot is equal to this folded text."""
-        return self._single(slot, Op.EQ, folded)
+        return self._single(slot, Op.EQ, folded, exact=self.type.slots[slot].case_exact)
 
     def _leaf(self, node: Compare | Present) -> Candidates:
         attribute = node.attribute
@@ -110,7 +116,7 @@ class Compiler:
         if attribute.path == ACTIVE and self.entries.lock is not None:
             return self._active(node)
         if isinstance(node, Compare) and isinstance(node.operand, str) and attribute.type in _TEXT:
-            return self._single(attribute.path, node.op, node.operand)
+            return self._single(attribute.path, node.op, node.operand, exact=attribute.case_exact)
         return self._with_held(attribute.path, [dn.presence(name) for name in self.entries.bound_to(attribute.path)])
 
     def _common(self, node: Compare) -> Candidates:
@@ -161,30 +167,39 @@ class Compiler:
         known = self.dn_of(target, id)
         return self._with_held(via, [dn.equality(name, known)] if known is not None else [])
 
-    def _single(self, slot: Slot, op: Op, operand: str) -> str:
-        return self._with_held(slot, [self._text(name, op, operand) for name in self.entries.bound_to(slot)])
+    def _single(self, slot: Slot, op: Op, operand: str, *, exact: bool) -> str:
+        names = self.entries.bound_to(slot)
+        return self._with_held(slot, [self._text(name, op, operand, exact=exact) for name in names])
 
     def _with_held(self, slot: Slot, filters: list[str]) -> str:
         return _any([*filters, *([dn.equality(self.held, slot)] if self.held is not None else [])])
 
-    def _text(self, name: str, op: Op, operand: str) -> str:
-        """A superset, among the values that the attribute holds, of those that satisfy a comparison."""
+    def _text(self, name: str, op: Op, operand: str, *, exact: bool) -> str:
+        """A superset, among the values that the attribute holds, of those that satisfy a comparison; the operand is
+        folded unless case is `exact`."""
         rule = self.subschema.rule(name)
         whole = self.entries.server.substrings
-        parts = [dn.escape(word) for word in text.words(operand)]
+        words = text.words(operand)
+        if rule is not None and rule.ignores_hyphens:
+            # A server that leaves nothing of a part of an assertion finds nothing.
+            words = [word for word in words if word.strip("-")]
         if rule is not None and not text.fits(rule.syntax, operand.strip() or "-", None):
             return _NO if op in (Op.EQ, Op.CO, Op.SW, Op.EW) and text.storable(operand) else dn.presence(name)
         if len(operand) >= text.LONGEST and op not in (Op.GT, Op.GE, Op.LT, Op.LE):
             return _NO
-        if not parts or op in (Op.GT, Op.GE, Op.LT, Op.LE):
+        if not words or op in (Op.GT, Op.GE, Op.LT, Op.LE):
             return dn.presence(name)
         if op is Op.EQ and (whole or (rule is not None and rule.equality)):
-            return f"({name}={dn.escape(' '.join(text.words(operand)))})"
+            if exact or rule is None or rule.folds_equality:
+                return dn.equality(name, " ".join(words))
+            return _ignoring_case(name, rule, " ".join(words))
         if op is Op.EQ or not (whole or (rule is not None and rule.substring)):
             return dn.presence(name)
-        start = "" if op is Op.SW and operand.startswith(text.words(operand)[0]) else "*"
-        end = "" if op is Op.EW and operand.endswith(text.words(operand)[-1]) else "*"
-        return f"({name}={start}{'*'.join(parts)}{end})"
+        if not exact and rule is not None and not rule.folds_substrings:
+            return dn.presence(name)
+        start = "" if op is Op.SW and operand.startswith(words[0]) else "*"
+        end = "" if op is Op.EW and operand.endswith(words[-1]) else "*"
+        return f"({name}={start}{'*'.join(map(dn.escape, words))}{end})"
 
     def _some(self, node: Some) -> Candidates:
         attribute = node.attribute
@@ -219,7 +234,7 @@ class Compiler:
                 if name is None:
                     return _EVERY if part in ("type", "primary") else _NO
                 if isinstance(where, Compare) and isinstance(where.operand, str):
-                    return self._text(name, where.op, where.operand)
+                    return self._text(name, where.op, where.operand, exact=where.attribute.case_exact)
                 return dn.presence(name)
         return _EVERY
 
@@ -245,6 +260,13 @@ def _collect(node: Bound | None, type: ResourceType, slots: set[Slot], relations
             slots.add(node.attribute.path)
         case Compare() | Present() if node.attribute not in (ID, META_CREATED, META_LAST_MODIFIED, META_VERSION):
             slots.add(node.attribute.path)
+
+
+def _ignoring_case(name: str, rule: Rule, operand: str) -> str:
+    """The extensible match (RFC 4511 section 4.5.1.7.7) that finds what an attribute's own rule tells apart; presence
+    where there is none for its syntax. No index helps with it, but only what is found is sent."""
+    matching = _CASE_IGNORING.get(rule.syntax) if rule.equality is not None else None
+    return dn.presence(name) if matching is None else f"({name}:{matching}:={dn.escape(operand)})"
 
 
 def _tested(superset: str, node: Bound) -> Candidates:

@@ -19,7 +19,7 @@ _PAUSE = 0.02
 
 _log = logging.getLogger(__name__)
 
-Touch = Callable[[Entry, list[Modification]], None]
+Touch = Callable[[Entry, list[Modification]], object]
 Refer = Callable[[Entry, Slot, ResourceId | None], None]
 
 

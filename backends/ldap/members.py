@@ -14,6 +14,7 @@ from config.directory import GroupBindings, MemberSyntax, UserBindings
 _DISPLAY = "displayName"
 _SHOWN = frozenset({_DISPLAY})
 _RANGE = ";range="
+_IGNORING_CASE = frozenset({"2.5.13.2", "2.5.13.11", "1.3.6.1.4.1.1466.109.114.2"})
 
 
 class Members:
@@ -27,6 +28,10 @@ class Members:
         self._users = users
         self._member_of = users.bindings.member_of if self.bindings.member_syntax is MemberSyntax.DN else None
         self._name = users.bindings.singles["userName"].attribute
+        rule = groups.subschema.rule(self.bindings.member)
+        equality = rule.equality if rule is not None else None
+        # Active Directory names no rules, and ignores case.
+        self._exact = equality is not None and not _ignores_case(equality)
         self._shown = {b: b.entries.attributes_for(_SHOWN) for b in (groups, users)}
 
     @property
@@ -37,7 +42,7 @@ class Members:
     def value_of(self, user: Entry) -> bytes:
         """The value that makes the user a member; the entry was read with `identity`."""
         if self.by_name:
-            return user.first(self._name.lower()) or b""
+            return self._users.entries.named_first(user).first(self._name.lower()) or b""
         return user.dn.encode()
 
     @property
@@ -52,7 +57,9 @@ class Members:
     def key(self, value: bytes) -> str:
         """A text that is equal for two spellings of one member value."""
         name = value.decode("utf-8", "replace")
-        return name.lower() if self.by_name else dn.key(name)
+        if self.by_name:
+            return name if self._exact else name.lower()
+        return dn.key(name)
 
     def filter(self, value: bytes) -> str:
         """The filter on groups that have that member."""
@@ -182,3 +189,8 @@ class Members:
     def _reference(self, branch: Branch, entry: Entry) -> Reference:
         content = branch.content(entry, _SHOWN)
         return Reference(content.id, branch.type.name, content.values.get(_DISPLAY))
+
+
+def _ignores_case(equality: str) -> bool:
+    """Whether the matching rule of that name or OID (RFC 4517 section 4.2) takes letters of both cases for one."""
+    return equality.lower().startswith("caseignore") or equality in _IGNORING_CASE

@@ -76,11 +76,16 @@ class Membership:
         added = [Modification(Operation.ADD, self.attribute, tuple(part)) for part in chunks(wanted.add, size)]
         removed = [Modification(Operation.DELETE, self.attribute, tuple(part)) for part in chunks(wanted.remove, size)]
         if placeholder:
-            added.insert(0, Modification(Operation.ADD, self.attribute, self._placeholder))
+            added.insert(0, self.placeholder)
         if len(wanted.add) + len(wanted.remove) <= size:
             yield [*added, *removed]
             return
         yield from ([one] for one in (*added, *removed))
+
+    @property
+    def placeholder(self) -> Modification:
+        """The modification that adds the placeholder."""
+        return Modification(Operation.ADD, self.attribute, self._placeholder)
 
     @property
     def needs_placeholder(self) -> bool:

@@ -97,7 +97,7 @@ class Planning:
         old, new = self._entries.native(before, old_dns), self._entries.native(after, dns)
         replaced = _put_back(content)
         replaced.update({n: new.get(n, ()) for n in old.keys() | new.keys() if old.get(n) != new.get(n)})
-        rdn = _rdn(content.dn, replaced)
+        rdn = self._rdn(content.dn, replaced)
         locked = self.locked_after(content, values)
         self._put_lock(replaced, content, locked)
         return Planned(replaced, rdn, self._next_record(content, after, new, dns, locked))
@@ -169,6 +169,17 @@ class Planning:
             changes.insert(0, Modification(Operation.ADD, "objectClass", missing))
         return changes
 
+    def nothing(self, content: Content) -> list[Modification]:
+        """A modification after which the values are what they were, so that a version can be compared in it. Of no
+        attribute that is kept unique: then OpenLDAP compares the version of others."""
+        unique = {attribute for slot in self._unique for attribute in self._entries.bound_to(slot)}
+        bound = (single.attribute for single in self._branch.bindings.singles.values())
+        attribute = self._record or next((name for name in bound if name.lower() not in unique), None)
+        if attribute is None:
+            return []
+        values = tuple(content.entry.attributes.get(attribute.lower(), ()))
+        return [Modification(Operation.REPLACE, attribute, values)]
+
     def locked_after(self, content: Content, values: Mapping[Slot, Value | None]) -> bool:
         """Whether the account is locked after the change of these values."""
         if ACTIVE in values:
@@ -206,6 +217,24 @@ class Planning:
             if any(f"'{name}'" in said or f'"{name}' in said or f"{name}:" in said for name in names):
                 return slot
         return self.named
+
+    def _rdn(self, name: str, replaced: Native) -> str | None:
+        """The new RDN, if an attribute of the present one changes; those attributes are then left to the renaming. An
+        RDN of several attributes keeps the others, and may lose one that is to have no value."""
+        present = dn.avas(dn.split(name)[0])
+        named = [self._entries.known_as(dn.attribute_of(ava)) for ava in present]
+        if replaced.keys().isdisjoint(named):
+            return None
+        if all(replaced.get(attribute) == () for attribute in named):
+            return None
+        after = []
+        for ava, attribute in zip(present, named, strict=True):
+            values = replaced.pop(attribute, None)
+            if values is None:
+                after.append(ava)
+            elif values:
+                after.append(dn.rdn(dn.attribute_of(ava), values[0].decode()))
+        return dn.joined(after)
 
     def _known_references(self, content: Content, values: Mapping[Slot, Value | None]) -> dict[Slot, Value]:
         """The references of an entry as ids; those that the change does not touch stay as they are if the id is
@@ -263,14 +292,6 @@ def _put_back(content: Content) -> Native:
     aside = content.record.retired.aside if content.record.retired is not None else {}
     held = content.entry.attributes
     return {n: (value.encode(),) for n, value in aside.items() if tuple(held.get(n, ())) != (value.encode(),)}
-
-
-def _rdn(name: str, replaced: Native) -> str | None:
-    """The new RDN, if the attribute of the present one changes; that attribute is then left to the renaming."""
-    present = dn.split(name)[0].partition("=")[0].strip()
-    if not replaced.get(present.lower()):
-        return None
-    return dn.rdn(present, replaced.pop(present.lower())[0].decode())
 
 
 def _swap(attribute: str, old: bytes | None, new: bytes) -> list[Modification]:

@@ -33,8 +33,9 @@ class Requests:
         return found if found is not None else Entry(name, {})
 
     def rename(self, name: str, rdn: str) -> Entry:
-        """Afterwards the entry has the new RDN. 389 Directory Server fails to take away an old RDN that has escapes in
-        it (operationsError): there the old value is taken away afterwards."""
+        """Afterwards the entry has the new RDN, without the values of the old one and with the other values of its
+        attributes. 389 Directory Server fails to take away an old RDN that has escapes in it (operationsError): there
+        the old values are taken away afterwards."""
         renamed = dn.child(rdn, dn.split(name)[1])
         call = partial(_rename, name=name, rdn=rdn, read=self._read_back)
         try:
@@ -43,9 +44,26 @@ class Requests:
             if error.code != faults.OPERATIONS_ERROR or "\\" not in dn.split(name)[0]:
                 raise
             self._branch.directory.run(partial(call, keep_old=True), idempotent=False)
-            attribute, value = rdn.partition("=")[0], dn.value_of(rdn)
-            return self.modify(renamed, [Modification(Operation.REPLACE, attribute, (value.encode(),))])
+            changes = self._without_old(renamed, dn.split(name)[0], rdn)
+            return self.modify(renamed, changes) if changes else Entry(renamed, {})
         return found if found is not None else Entry(renamed, {})
+
+    def _without_old(self, renamed: str, old: str, new: str) -> list[Modification]:
+        """What takes the values of the old RDN out of an entry that has the new one and has kept them."""
+        present = {dn.attribute_of(ava).lower(): dn.value_of(ava).encode() for ava in dn.avas(new)}
+        gone = [ava for ava in dn.avas(old) if ava not in dn.avas(new)]
+        entry = self._branch.at(renamed, [dn.attribute_of(ava) for ava in gone])
+        attributes: Attributes = {} if entry is None else entry.attributes
+        changes = []
+        for ava in gone:
+            attribute = dn.attribute_of(ava)
+            held = attributes.get(attribute.lower(), ())
+            first = [present[attribute.lower()]] if attribute.lower() in present else []
+            # By key: of two spellings of one value the entry has one, which may be the old.
+            taken = {dn.key(ava), *(dn.key(dn.rdn(attribute, value.decode())) for value in first)}
+            kept = (v for v in held if dn.key(dn.rdn(attribute, v.decode("utf-8", "replace"))) not in taken)
+            changes.append(Modification(Operation.REPLACE, attribute, (*first, *kept)))
+        return changes
 
     def move(self, name: str, rdn: str, superior: str, *, keep_old: bool = False) -> Entry:
         """Afterwards the entry has that RDN and is below `superior`, with the value of its old RDN if `keep_old`."""

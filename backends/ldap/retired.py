@@ -10,12 +10,13 @@ from app.scim.filter.evaluate import View, matches
 from app.scim.filter.nodes import Bound, Compare, Op, Or, Some
 from app.scim.fold import fold
 from app.scim.query import Page, Resource, ResourceId, Slot, Window
+from backends.errors import NotFound
 from backends.ldap import dn, text
-from backends.ldap.branch import Branch
+from backends.ldap.branch import NOTHING, Branch
 from backends.ldap.drivers.base import Entry
 from backends.ldap.entries import Content
 from backends.ldap.filters import ALL, Candidates, Compiler
-from backends.ldap.record import Record
+from backends.ldap.record import Record, Retirement
 from backends.ldap.references import References
 
 _NAMES: frozenset[Slot] = frozenset({"userName", "emails"})
@@ -23,7 +24,33 @@ _NAMES: frozenset[Slot] = frozenset({"userName", "emails"})
 
 class RetiredBranch(Branch):
     """The subtree of retired users. What an entry says is what it said before it was retired, but for the time of its
-    last change: that is when it was retired."""
+    last change: that is when it was retired.
+
+    Where there is a record, an entry of which that does not say that it was retired is none of them: another program
+    has put it there.
+    """
+
+    def within(self, filter: str) -> str:
+        record = self.bindings.record
+        return super().within(filter if record is None else dn.all_of((filter, dn.presence(record))))
+
+    def by_id(self, id: ResourceId, attributes: Sequence[str]) -> Entry:
+        record = self.bindings.record
+        if record is None:
+            return super().by_id(id, attributes)
+        asked = (name for name in attributes if name not in NOTHING)
+        entry = super().by_id(id, tuple(dict.fromkeys((*asked, record.lower()))))
+        if not self.has(entry):
+            raise NotFound
+        return entry
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an entry that was read here, with its record, is one of them."""
+        return self.bindings.record is None or self._retirement(entry) is not None
+
+    def _retirement(self, entry: Entry) -> Retirement | None:
+        record = self.bindings.record
+        return Record.read(entry.first(record.lower())).retired if record is not None else None
 
     def content(self, entry: Entry, want: frozenset[Slot] | None = None) -> Content:
         content = self.entries.content(self._before(entry), want)
@@ -35,17 +62,16 @@ class RetiredBranch(Branch):
     def _before(self, entry: Entry) -> Entry:
         """The entry without the lock that it got, and without the name that it got where another one had its own."""
         attributes = dict(entry.attributes)
-        record = self.bindings.record
-        retired = Record.read(entry.first(record.lower())).retired if record is not None else None
+        retired = self._retirement(entry)
         lock = self.entries.lock
         if lock is not None and lock.attribute in attributes and not (retired is not None and retired.locked):
             attributes[lock.attribute] = lock.values(False, tuple(attributes[lock.attribute]))
-        attribute, _, _ = dn.split(entry.dn)[0].partition("=")
-        name, value = attribute.strip().lower(), dn.value_of(dn.split(entry.dn)[0])
-        held = attributes.get(name, ())
-        others = tuple(octets for octets in held if text.stands_for(value, octets.decode("utf-8", "replace")))
-        if others:
-            attributes[name] = others
+        for ava in dn.avas(dn.split(entry.dn)[0]):
+            name, value = self.entries.known_as(dn.attribute_of(ava)), dn.value_of(ava)
+            held = attributes.get(name, ())
+            others = tuple(octets for octets in held if text.stands_for(value, octets.decode("utf-8", "replace")))
+            if others:
+                attributes[name] = others
         return Entry(entry.dn, attributes)
 
 
@@ -68,6 +94,8 @@ class Shelf:
         slots = frozenset() if names is None else _NAMES
         marks: list[tuple[datetime, ResourceId]] = []
         for entry in self._branch.all(found.filter, self._attributes(slots)):
+            if not self._branch.has(entry):
+                continue
             content = self._branch.content(entry, slots)
             if found.rest is None or matches(found.rest, View(self._resource(content, slots))):
                 marks.append((content.stamp.modified, content.id))
@@ -78,12 +106,15 @@ class Shelf:
 
     def _named(self, names: Sequence[str]) -> Candidates:
         """What finds the entries with one of the names, and the values that stand in for one."""
-        user_name, emails = (self._branch.type.slots[slot] for slot in ("userName", "emails"))
-        address = emails.sub("value")
-        assert address is not None
+        slots = self._branch.type.slots
+        # Without a record a directory may have no place for e-mails.
+        emails = slots.get("emails")
+        address = None if emails is None else emails.sub("value")
         terms: list[Bound] = []
         for name in map(fold, names):
-            terms += [Compare(user_name, Op.EQ, name), Some(emails, Compare(address, Op.EQ, name))]
+            terms.append(Compare(slots["userName"], Op.EQ, name))
+            if emails is not None and address is not None:
+                terms.append(Some(emails, Compare(address, Op.EQ, name)))
         compiled = self._compiler.compile(Or(tuple(terms)))
         attribute = self._branch.bindings.singles["userName"].attribute
         begins = (text.stand_ins(name) for name in names)
@@ -93,7 +124,8 @@ class Shelf:
     def _read(self, ids: Sequence[ResourceId], want: frozenset[Slot]) -> list[Resource]:
         own = want.difference(self._branch.type.lookups)
         found = self._branch.by_ids(ids, self._attributes(own))
-        contents = [self._branch.content(found[id], own) for id in ids if id in found]
+        there = (found[id] for id in ids if id in found)
+        contents = [self._branch.content(entry, own) for entry in there if self._branch.has(entry)]
         following = self._references.follow(contents, own)
         pairs = zip(contents, following, strict=True)
         return [self._branch.entries.resource(content, derived, own) for content, derived in pairs]

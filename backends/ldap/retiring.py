@@ -59,6 +59,7 @@ class Retiring:
         self._passwords = Passwords(kinds.users, self._requests)
         self._placement = Placement(kinds.users.bindings)
         self._targets = {lookup.via: lookup.kind for lookup in kinds.users.type.lookups.values()}
+        self._named = self._entries.known_as(kinds.users.bindings.rdn)
 
     def retire(self, id: ResourceId, expect: Version | None) -> None:
         """Lock the account, take it out of groups and references, and move it. Raises NotFound, VersionMismatch.
@@ -155,8 +156,11 @@ class Retiring:
 
     def _shelve_apart(self, entry: Entry) -> Entry:
         content = self._entries.content(self._requests.complete(entry))
-        attribute = dn.split(entry.dn)[0].partition("=")[0].strip()
-        name = attribute.lower()
+        present = dn.avas(dn.split(entry.dn)[0])
+        names = [self._entries.known_as(dn.attribute_of(ava)) for ava in present]
+        # Of several attributes, that which a server is most likely to keep unique.
+        at = names.index(self._named) if self._named in names else 0
+        attribute, name = dn.attribute_of(present[at]), names[at]
         other = self._planning.stand_in(content, name)
         kept = content.record.retired is not None
         if kept and name in content.entry.attributes:
@@ -167,7 +171,8 @@ class Retiring:
         base = self._retired.bindings.base
         try:
             # Without a record the old name has to stay beside the new one.
-            return self._requests.move(entry.dn, dn.rdn(attribute, other), base, keep_old=not kept)
+            rdn = dn.joined((*present[:at], dn.rdn(attribute, other), *present[at + 1 :]))
+            return self._requests.move(entry.dn, rdn, base, keep_old=not kept)
         except LdapError as error:
             if kept or error.code != faults.CONSTRAINT_VIOLATION:
                 raise
@@ -200,12 +205,13 @@ class Retiring:
 
     def _own_rdn(self, content: Content) -> str:
         """The RDN that an entry had before it was retired."""
-        rdn = dn.split(content.dn)[0]
-        attribute = rdn.partition("=")[0].strip()
-        held = content.entry.attributes.get(attribute.lower(), ())
-        if "+" in rdn or not held or any(dn.key(dn.rdn(attribute, v.decode())) == dn.key(rdn) for v in held):
-            return rdn
-        return dn.rdn(attribute, held[0].decode())
+        own = []
+        for ava in dn.avas(dn.split(content.dn)[0]):
+            attribute = dn.attribute_of(ava)
+            held = content.entry.attributes.get(self._entries.known_as(attribute), ())
+            named = not held or any(dn.key(dn.rdn(attribute, v.decode())) == dn.key(ava) for v in held)
+            own.append(ava if named else dn.rdn(attribute, held[0].decode()))
+        return dn.joined(own)
 
     def _back(self, content: Content, rdn: str, values: Mapping[Slot, Value]) -> Entry:
         """Move an entry to where a new one with these values would go. It is in no group there, whoever has named it
@@ -294,13 +300,13 @@ class Retiring:
         return self._users.content(self._requests.complete(Entry(now.dn, written.attributes)))
 
     def _back_to_retired(self, moved: Entry, before: Entry) -> None:
-        """Move an entry that could not be changed to where it was."""
+        """Move an entry that could not be changed to where it was, and let it be what it was there."""
         rdn, superior = dn.split(before.dn)
         several = len(before.attributes.get(_attribute_of(rdn), ())) > 1
         try:
-            self._requests.move(moved.dn, rdn, superior, keep_old=several)
-        except LdapError as error:
-            _log.error("%s could not be moved back to the retired users, and is locked: %s", moved.dn, error)
+            self._keep_locked(self._requests.move(moved.dn, rdn, superior, keep_old=several))
+        except (LdapError, StoreError) as error:
+            _log.error("%s could not be put back among the retired users: %s", moved.dn, error)
 
 
 def _attribute_of(rdn: str) -> str:

@@ -15,6 +15,28 @@ _FLAGS = frozenset(
     ("OBSOLETE", "SINGLE-VALUE", "COLLECTIVE", "NO-USER-MODIFICATION", "ABSTRACT", "STRUCTURAL", "AUXILIARY")
 )
 _EXTENSIBLE = "1.3.6.1.4.1.1466.101.120.111"
+_TELEPHONE = "1.3.6.1.4.1.1466.115.121.1.50"
+_TELEPHONE_RULES = frozenset(
+    ("telephonenumbermatch", "2.5.13.20", "telephonenumbersubstringsmatch", "2.5.13.21"),
+)
+_FOLDING_RULES = _TELEPHONE_RULES | {
+    *("objectidentifiermatch", "2.5.13.0", "distinguishednamematch", "2.5.13.1", "integermatch", "2.5.13.14"),
+    *("caseignorematch", "2.5.13.2", "caseignoresubstringsmatch", "2.5.13.4"),
+    *("numericstringmatch", "2.5.13.8", "numericstringsubstringsmatch", "2.5.13.10"),
+    *("caseignorelistmatch", "2.5.13.11", "caseignorelistsubstringsmatch", "2.5.13.12"),
+    *("caseignoreia5match", "1.3.6.1.4.1.1466.109.114.2"),
+    *("caseignoreia5substringsmatch", "1.3.6.1.4.1.1466.109.114.3"),
+}
+"""Of RFC 4517 section 4.2: those that find a value by an assertion in small letters."""
+_EXACT_SYNTAXES = frozenset(
+    (
+        "1.3.6.1.4.1.1466.115.121.1.26",
+        "1.3.6.1.4.1.1466.115.121.1.40",
+        "1.3.6.1.4.1.1466.115.121.1.44",
+        "1.2.840.113556.1.4.1362",
+    )
+)
+"""String(IA5), String(Octet), String(Printable) and String(Case) of Active Directory, [MS-ADTS] section 3.1.1.2.2."""
 
 Definition = Mapping[str, tuple[str, ...]]
 """Values by keyword; "" has the OID. A flag has none."""
@@ -48,6 +70,27 @@ class Rule:
     no_user_modification: bool
     length: int | None
     operational: bool
+
+    @property
+    def folds_equality(self) -> bool:
+        """Whether an equality filter finds a value whose letters are small ones in the filter and capitals in it."""
+        return self._folds(self.equality)
+
+    @property
+    def folds_substrings(self) -> bool:
+        """The same of a substrings filter."""
+        return self._folds(self.substring)
+
+    @property
+    def ignores_hyphens(self) -> bool:
+        """Whether values that differ in hyphens only are equal to the server (RFC 4518 section 2.6.3)."""
+        named = {matching.lower() for matching in (self.equality, self.substring) if matching}
+        return self.syntax == _TELEPHONE or not named.isdisjoint(_TELEPHONE_RULES)
+
+    def _folds(self, matching: str | None) -> bool:
+        if matching is None:
+            return self.syntax not in _EXACT_SYNTAXES
+        return matching.lower() in _FOLDING_RULES
 
 
 @dataclass(frozen=True, slots=True)

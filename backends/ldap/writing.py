@@ -6,6 +6,7 @@ and the new one put in by the same modification, which fails when somebody else 
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from threading import Lock as ThreadLock
 from typing import NoReturn
 
 from app.scim.query import Change, Draft, Resource, ResourceId, Slot, Stamp, Value, Version
-from backends.errors import Duplicate, NotFound, Unavailable, VersionMismatch
+from backends.errors import Duplicate, NotFound, StoreError, Unavailable, VersionMismatch
 from backends.ldap import dn, faults
 from backends.ldap.branch import NOTHING, Branch
 from backends.ldap.drivers.base import Entry, LdapError, Modification, Operation
@@ -32,10 +33,13 @@ _STRIPES = 64
 _SECONDS_FOR_A_TURN = 2.0
 """Then it goes on all the same: a server that hangs is found out by each for itself."""
 _MEMBER_CODES = (faults.VALUE_EXISTS, faults.NO_SUCH_ATTRIBUTE, faults.ALREADY_EXISTS, faults.UNWILLING)
-_STALE_CODES = (faults.NO_SUCH_ATTRIBUTE, faults.VALUE_EXISTS)
+_DONE_CODES = (*_MEMBER_CODES, faults.NO_SUCH_OBJECT)
+_BACK = {Operation.ADD: Operation.DELETE, Operation.DELETE: Operation.ADD}
 
 # OpenLDAP's uniqueness overlay searches with the controls of the write, so that the assertion is tried on others.
 _OF_OVERLAY = "unique_search"
+
+_log = logging.getLogger(__name__)
 
 
 class Stale(Exception):
@@ -78,7 +82,12 @@ class Writer:
         return Resource(self._branch.type.name, content.id, content.created, content.stamp, values)
 
     def update(self, id: ResourceId, change: Change, expect: Version | None) -> Stamp:
-        """The stamp after the change. Raises NotFound, VersionMismatch, Duplicate, UnknownReference, RejectedValue."""
+        """The stamp after the change. Raises NotFound, VersionMismatch, Duplicate, UnknownReference, RejectedValue.
+
+        The values are written first, and with them the expected version is compared; a new password comes after them,
+        and the unlocking of an account after its password. Where the password is refused the values are then what they
+        were before; where the connection ends between the two, they stay and the password is the old one.
+        """
         with self._turn(id):
             return self._update(id, change, expect)
 
@@ -119,7 +128,7 @@ class Writer:
         changes = self._planning.modifications(content, None, swap=True, leaving=True)
         try:
             if changes:
-                self._modified(content.dn, changes, None)
+                self._modified(content, changes, None)
         except Stale:
             found = self._branch.at(content.dn, self._entries.everything)
             if found is None:
@@ -134,13 +143,38 @@ class Writer:
             time.sleep(0.02)
         raise VersionMismatch
 
-    def touch(self, entry: Entry, changes: Sequence[Modification]) -> None:
-        """Make these changes of an entry that refers to another one; nothing happens where they are made already."""
+    def touch(self, entry: Entry, changes: Sequence[Modification]) -> Sequence[Modification]:
+        """Make these changes of an entry that refers to another one, with the placeholder where they would leave a
+        group without the members that it must have; what was changed: nothing where that is so already."""
         try:
             self._requests.modify(entry.dn, changes)
         except LdapError as error:
-            if error.code not in (*_MEMBER_CODES, faults.NO_SUCH_OBJECT):
+            if error.code in _DONE_CODES:
+                return ()
+            may_help = self._membership is not None and self._membership.needs_placeholder
+            if error.code != faults.OBJECT_CLASS_VIOLATION or not may_help:
                 raise
+            violation = error
+        else:
+            return changes
+        assert self._membership is not None
+        changes = (self._membership.placeholder, *changes)
+        try:
+            self._requests.modify(entry.dn, changes)
+        except LdapError as error:
+            if error.code == faults.VALUE_EXISTS:
+                # It has the placeholder: the class was violated by something else.
+                raise violation from error
+            if error.code not in _DONE_CODES:
+                raise
+            return ()
+        return changes
+
+    def put_back(self, entry: Entry, touched: Sequence[Modification]) -> None:
+        """Undo what `touch` has changed by adding and deleting values; the last change first, so that a group has its
+        member before it loses the placeholder."""
+        for change in reversed(touched):
+            self.touch(entry, [replace(change, operation=_BACK[change.operation])])
 
     def carry_out(self, content: Content, planned: Planned) -> Entry:
         """Make the changes of a plan, its RDN apart, on an entry as it was read; the entry afterwards, as far as the
@@ -150,10 +184,10 @@ class Writer:
         if not changes:
             return content.entry
         try:
-            return self._modified(content.dn, changes, assertion)
+            return self._modified(content, changes, assertion)
         except _Unasserted:
             changes = self._planning.modifications(content, planned, swap=True)
-            return self._modified(content.dn, changes, None)
+            return self._modified(content, changes, None)
 
     def take_back(self, content: Content, planned: Planned) -> None:
         """Undo the changes of a plan that was carried out."""
@@ -169,7 +203,8 @@ class Writer:
             self._update(content.id, Change({slot: to}), None)
 
     def _attempt(self, id: ResourceId, change: Change, expect: Version | None) -> Stamp:
-        recent = self._branch.recent.take(id, expect) if expect is not None and change.values else None
+        relies = expect is not None and change.values and PASSWORD not in change.values
+        recent = self._branch.recent.take(id, expect) if expect is not None and relies else None
         if recent is not None:
             stamp = self._change(recent, change, expect)
             if stamp is not None:
@@ -184,26 +219,76 @@ class Writer:
         """The stamp after the change of an entry as it was read; None when there is nothing to change in it."""
         values = {slot: value for slot, value in change.values.items() if slot != PASSWORD}
         wanted = self._wanted(content, change)
-        planned = self._planning.change(content, values) if values else None
         password = change.values.get(PASSWORD)
-        if password is not None:
-            self._passwords.change(content.dn, password, locked=self._planning.locked_after(content, values))
-            content = self._entries.content(self._requests.complete(Entry(content.dn, {})))
-            planned = self._planning.change(content, values, force=True)
+        planned = self._planning.change(content, values, force=password is not None) if change.values else None
         if planned is None and wanted.empty:
             return None
+        if password is not None and planned is not None:
+            return self._with_password(content, planned, values, password, expect)
+        _, entry = self._written(content, planned, wanted, values, expect)
+        return content.stamp if entry is None else self._stamp(self._requests.complete(entry))
+
+    def _written(
+        self,
+        content: Content,
+        planned: Planned | None,
+        wanted: Wanted,
+        values: Mapping[Slot, Value | None],
+        expect: Version | None,
+    ) -> tuple[Planned | None, Entry | None]:
+        """The plan that was carried out, and the entry afterwards; None where there was nothing to write."""
         try:
-            return self._write(content, planned, wanted, expect)
+            return planned, self._write(content, planned, wanted, expect)
         except LdapError as error:
             apart = self.planned_apart(error, content, planned, values)
             if apart is None:
                 self._planning.refuse(error, values, content.id)
                 raise
         try:
-            return self._write(content, apart, wanted, expect)
+            return apart, self._write(content, apart, wanted, expect)
         except LdapError as error:
             self._planning.refuse(error, values, content.id)
             raise
+
+    def _with_password(
+        self,
+        content: Content,
+        planned: Planned,
+        values: Mapping[Slot, Value | None],
+        password: str,
+        expect: Version | None,
+    ) -> Stamp:
+        """Write the values, then the password, then the lock where that is another then; see `update`."""
+        rule, locked = self._entries.lock, self._planning.locked_after(content, values)
+        if rule is not None and not locked:
+            # Nobody is to sign in with the old password, and Active Directory unlocks no account without one.
+            planned = replace(planned, replaced={n: v for n, v in planned.replaced.items() if n != rule.attribute})
+        done, written = self._written(content, planned, Wanted(), values, expect)
+        name = content.dn if written is None else written.dn
+        try:
+            self._passwords.change(name, password, locked=locked)
+        except (LdapError, StoreError):
+            if done is not None and written is not None:
+                self._undo(content, done, written)
+            raise
+        entry = self._requests.complete(Entry(name, {}))
+        if rule is not None and self._entries.locked(entry.attributes) != locked:
+            held = tuple(entry.attributes.get(rule.attribute, ()))
+            lock = Modification(Operation.REPLACE, rule.attribute, rule.values(locked, held))
+            entry = self._requests.complete(self._requests.modify(name, [lock]))
+        return self._stamp(entry)
+
+    def _undo(self, content: Content, done: Planned, written: Entry) -> None:
+        """Make of an entry that was written what it was before."""
+        try:
+            if done.rdn is not None:
+                self._requests.rename(written.dn, dn.split(content.dn)[0])
+            self._take_back(content, self._planning.modifications(content, done, swap=True), Wanted())
+            if self.renamed is not None:
+                self.renamed(_after(content.entry, done, written.dn), content.entry)
+        except (LdapError, StoreError) as error:
+            _log.warning("%s could not be made what it was before: %s", content.dn, error)
+        self._branch.recent.forget(content.id)
 
     def planned_apart(
         self, error: LdapError, content: Content, planned: Planned | None, values: Mapping[Slot, Value | None]
@@ -223,12 +308,16 @@ class Writer:
             return Wanted()
         return self._membership.wanted(content.dn, delta)
 
-    def _write(self, content: Content, planned: Planned | None, wanted: Wanted, expect: Version | None) -> Stamp:
+    def _write(self, content: Content, planned: Planned | None, wanted: Wanted, expect: Version | None) -> Entry | None:
+        """The entry after these changes, as far as the server tells it; None where there was nothing to do."""
         # Others' changes of members are no reason to refuse a change of members.
         guarded = planned is not None or expect is not None
         assertion = self._assertion(content) if guarded else None
         changes = self._planning.modifications(content, planned, swap=guarded and assertion is None)
         renames = planned is not None and planned.rdn is not None
+        if not changes and wanted.empty and expect is not None and assertion is not None:
+            # A new name and a password are no modifications, and the version is to be compared before them.
+            changes = self._planning.nothing(content)
         if renames and self._membership is not None:
             # What is so already must not be taken back when the renaming fails.
             wanted = self._membership.needed(content.dn, wanted)
@@ -247,7 +336,7 @@ class Writer:
                 # What it says of itself has followed since.
                 entry = Entry(entry.dn, {})
         self._branch.recent.move(content.id, content.dn if entry is None else entry.dn)
-        return content.stamp if entry is None else self._stamp(self._requests.complete(entry))
+        return entry
 
     def _refers_to_itself(self, content: Content, planned: Planned) -> bool:
         held = {**content.entry.attributes, **planned.replaced}
@@ -300,7 +389,7 @@ class Writer:
         """Make the changes, of which some are of values or all guard those of members, and those of members. None when
         it turns out that there was nothing to do."""
         if wanted.empty or self._membership is None:
-            return self._modified(content.dn, changes, assertion)
+            return self._modified(content, changes, assertion)
         entry: Entry | None = None
         violation: LdapError | None = None
         placeholder = False
@@ -308,7 +397,7 @@ class Writer:
         for _ in range(_ATTEMPTS):
             try:
                 for piece in self._membership.modifications(wanted, placeholder=placeholder):
-                    entry = self._modified(content.dn, [*changes, *piece], assertion, members=True)
+                    entry = self._modified(content, [*changes, *piece], assertion, members=True)
                     changes, assertion = (), None
                 return entry
             except LdapError as error:
@@ -325,26 +414,31 @@ class Writer:
             # It has the placeholder: the class was violated by something else.
             placeholder = placeholder and not (refusal.code == faults.VALUE_EXISTS and wanted == before)
             # Active Directory is unwilling to remove who is no member; a server that takes no writes is in any case.
-            # And what there is already may be a name, when there are values in the change.
-            other_reason = refusal.code == faults.UNWILLING or (refusal.code == faults.ALREADY_EXISTS and values)
+            # And what there is already may be a name or another value, when there are values in the change.
+            there = refusal.code in (faults.ALREADY_EXISTS, faults.VALUE_EXISTS)
+            other_reason = refusal.code == faults.UNWILLING or (there and values)
             in_vain += other_reason and wanted == before
             if in_vain > _IN_VAIN_AT_MOST:
                 raise refusal
             if wanted.empty:
-                return self._modified(content.dn, changes, assertion) if changes and values else entry
+                return self._modified(content, changes, assertion) if changes and values else entry
         raise Stale
 
     def _modified(
-        self, name: str, changes: Sequence[Modification], assertion: str | None, *, members: bool = False
+        self, content: Content, changes: Sequence[Modification], assertion: str | None, *, members: bool = False
     ) -> Entry:
         try:
-            return self._requests.modify(name, changes, assertion)
+            return self._requests.modify(content.dn, changes, assertion)
         except LdapError as error:
-            code = self._requests.explained(error, name).code
+            code = self._requests.explained(error, content.dn).code
             if code == faults.ASSERTION_FAILED and _OF_OVERLAY in error.message:
                 raise _Unasserted from error
-            if code in (faults.ASSERTION_FAILED, faults.NO_SUCH_OBJECT) or (not members and code in _STALE_CODES):
+            gone = code == faults.NO_SUCH_ATTRIBUTE and not members
+            if code in (faults.ASSERTION_FAILED, faults.NO_SUCH_OBJECT) or gone:
                 raise Stale from error
+            if code == faults.VALUE_EXISTS and not members:
+                # The record or a class, if another write came first; else two values that the server takes for one.
+                self._refuse_changed(content)
             raise
 
     def _refuse_changed(self, content: Content) -> None:
@@ -424,5 +518,5 @@ def _after(before: Entry, planned: Planned, name: str) -> Entry:
     attributes = {**before.attributes, **planned.replaced}
     if planned.rdn is not None:
         rdn = dn.split(name)[0]
-        attributes[rdn.partition("=")[0].strip().lower()] = (dn.value_of(rdn).encode(),)
+        attributes.update({dn.attribute_of(a).lower(): (dn.value_of(a).encode(),) for a in dn.avas(rdn)})
     return Entry(name, attributes)

@@ -86,6 +86,7 @@ class SqlBackend(Backend):
         | Capability.ATOMIC_UNIQUENESS
         | Capability.EMPTY_RELATION
         | Capability.RETIRE
+        | Capability.MARKS_RETIRED
     )
 
     def __init__(

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import ClauseElement
 
-from backends.errors import Unavailable
+from backends.errors import StoreError, Unavailable
 from backends.sql import dialects
 from backends.sql.dialects import Dialect, Timeouts
-from backends.sql.faults import Faults, is_contention, is_lost_connection
+from backends.sql.faults import Faults, code_of, is_contention, is_lost_connection
 from backends.sql.prepared import Parameters, Prepare, Rows, Session
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _TRIES = 6
 _FIRST_PAUSE_SECONDS = 0.01
+_NO_DATABASE = ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT")
+"""What SQLite says of a file that is none of its own, or is damaged."""
 
 
 class Contended(Exception):
@@ -76,7 +78,7 @@ class Database:
                 self.engine.dispose()
                 return self._fetch(statement, parameters)
         except SQLAlchemyError as error:
-            raise self._faults.translate(error) from error
+            raise self._translated(error) from error
 
     def write(self, work: Callable[[Session], T]) -> T:
         """The result of `work`, all of whose statements are committed; none is when anything is raised.
@@ -93,7 +95,7 @@ class Database:
                 if isinstance(error, DBAPIError) and is_lost_connection(error):
                     self.engine.dispose()
             except SQLAlchemyError as error:
-                raise self._faults.translate(error) from error
+                raise self._translated(error) from error
             time.sleep(random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
         raise Unavailable
 
@@ -118,7 +120,7 @@ class Database:
                     connection.exec_driver_sql("ROLLBACK")
                     raise
         except SQLAlchemyError as error:
-            raise self._faults.translate(error) from error
+            raise self._translated(error) from error
 
     def _fetch(self, statement: ClauseElement, parameters: Parameters) -> Rows:
         connection = self._connect()
@@ -164,7 +166,7 @@ class Database:
         except DBAPIError as error:
             _roll_back(session, connection)
             # Whether it was committed is not known, so it must not be done again.
-            raise self._faults.translate(error) from error
+            raise self._translated(error) from error
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -183,7 +185,16 @@ class Database:
             self._writer.release()
 
     def _reported(self, error: DBAPIError | Contended) -> Exception:
-        return Unavailable(1) if isinstance(error, Contended) else self._faults.translate(error)
+        return Unavailable(1) if isinstance(error, Contended) else self._translated(error)
+
+    def _translated(self, error: SQLAlchemyError) -> StoreError:
+        """The fact that the exception reports; of a file that can't be used it names which."""
+        code = code_of(error) if isinstance(error, DBAPIError) else None
+        if not isinstance(code, str) or not code.startswith(_NO_DATABASE):
+            return self._faults.translate(error)
+        fault = Unavailable()
+        fault.args = (f"{self.engine.url.database} cannot be used as a SQLite database",)
+        return fault
 
 
 class _Own(threading.local):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.control import Dialect
+from app.control import Access, Dialect, Outside, Remit
 from app.scim.filter.bind import bind
 from app.scim.filter.nodes import Bound
 from app.scim.filter.parse import parse_filter
@@ -103,6 +103,29 @@ class TestAMatch:
         assert (answer.status_code, answer.json()["id"]) == (201, known.id)
         members = client.get(f"/Groups/{known.id}").json()["members"]
         assert {member["value"] for member in members} == {ann, bob}
+
+    @pytest.mark.parametrize("retired", [False, True], ids=["there", "retired"])
+    def test_by_what_the_client_sends_and_may_not_write(
+        self, start: Start, there: Callable[..., Resource], name: str, retired: bool
+    ) -> None:
+        """The e-mail tells who is meant, and stays as it is."""
+        service = start()
+        email = f"Mail-{name}"
+        if retired:
+            work = [{"type": "work", "value": email, "primary": True}]
+            known = str(service.client().user(f"old-{name}", emails=work, title="Before")["id"])
+            assert service.client().delete(f"/Users/{known}").status_code == 204
+        else:
+            known = there(f"old-{name}", email, title="Before").id
+        remit = Remit(attributes=("userName", "title"), outside=Outside.KEEP)
+        integration = service.control.create_integration(f"limited {name}", Access.FULL, remit=remit)
+        token = service.control.add_bearer(integration.id, None).value
+        with Client(service.settings.scim_url, token) as some:
+            answer = post(some, name, email.upper(), title="After", nickName="Not its own")
+        assert (answer.status_code, answer.json()["id"]) == (201, known)
+        user = service.client().get(f"/Users/{known}").json()
+        assert (user["userName"], user["title"], user["emails"][0]["value"]) == (name, "After", email)
+        assert "nickName" not in user
 
 
 class TestNoMatch:

@@ -16,7 +16,9 @@ from app.scim.query import Change, Draft, Page, Query, ResourceId, Slot, Window
 from app.scim.registry import Registry
 from app.services.around import Around
 from backends.base import FIRST_PAGE, Backend
+from config.settings import LifecycleSettings
 from tests.api.expect import refused
+from tests.support.earlier import Earlier
 from tests.support.service import USER, Client, Service, running
 
 _PATIENCE_SECONDS = 30
@@ -115,6 +117,41 @@ def test_an_account_that_was_made_anew_while_its_holder_was_away(backend: Backen
     user = client.get(f"/Users/{new}").json()
     assert (user["title"], user["nickName"]) == ("New", "Nick")
     assert [r.id for r in backend.retired("User", frozenset(), [name]).items] == [old]
+
+
+@pytest.mark.every_store
+def test_an_account_with_the_email_of_one_who_left(
+    backend: Backend, registry: Registry, tmp_path: Path, name: str
+) -> None:
+    """It is adopted: who was retired comes back only by the userName then. Of two such accounts none is chosen."""
+    store = Earlier(backend)
+    with running(store, registry, tmp_path) as service:
+        client = service.client()
+        gone = left(client, f"gone-{name}", emails=work(name))
+        there = [store.put("User", Draft({"userName": f"a-{name}", "emails": work(name), "title": "Keeper"})).id]
+        answer = post(client, f"new-{name}", emails=work(name.upper()))
+        assert (answer.status_code, answer.json()["id"], answer.json()["title"]) == (201, there[0], "Keeper")
+        assert [r.id for r in backend.retired("User", frozenset(), [name]).items] == [gone]
+        there += [store.put("User", Draft({"userName": f"{n}-{name}", "emails": work(name)})).id for n in "bc"]
+        refused(post(client, f"other-{name}", emails=work(name)), 409, "uniqueness")
+        assert client.found("/Users", f'emails.value eq "{name}"') == set(there)
+        again = post(client, f"gone-{name}", emails=work(name))
+        assert (again.status_code, again.json()["id"]) == (201, gone)
+
+
+@pytest.mark.every_store
+def test_an_email_that_a_managed_user_has_keeps_nobody_away(
+    backend: Backend, registry: Registry, tmp_path: Path, name: str
+) -> None:
+    """Who was retired comes back by it, although no two users may have it who are created."""
+    with running(backend, registry, tmp_path, lifecycle=LifecycleSettings(unique_email=True)) as service:
+        client = service.client()
+        gone = left(client, f"gone-{name}", emails=work(name))
+        other = client.user(f"other-{name}")["id"]
+        email = {"op": "add", "path": "emails", "value": work(name)}
+        assert client.change(f"/Users/{other}", email).status_code == 200
+        answer = post(client, f"new-{name}", emails=work(name))
+        assert (answer.status_code, answer.json()["id"]) == (201, gone)
 
 
 @pytest.mark.every_store

@@ -19,7 +19,7 @@ from backends.base import Backend
 from config.settings import BrakesSettings, ProtectedSettings
 from tests.api.expect import refused
 from tests.support.earlier import Earlier
-from tests.support.service import SCIM_JSON, USER, Client, Service, running
+from tests.support.service import PATCH_OP, SCIM_JSON, USER, Client, Service, running
 
 Start = Callable[..., Service]
 
@@ -69,6 +69,25 @@ def test_deactivations(start: Start, name: str) -> None:
     put = client.put(f"/Users/{ids[4]}", json=document, headers={"Content-Type": "application/scim+json"})
     assert_stopped(put, "deactivations")
     assert client.delete(f"/Users/{ids[4]}").status_code == 204
+
+
+@pytest.mark.every_store
+@pytest.mark.parametrize(
+    "shown", [{"attributes": "userName"}, {"excludedAttributes": "active"}], ids=["named", "left out"]
+)
+def test_who_is_inactive_already_does_not_count_whatever_is_shown(
+    start: Start, name: str, shown: dict[str, str]
+) -> None:
+    client = start(deactivations=2).client()
+    ids = users(client, name, 3)
+    # A condition has to be read for, in stores too that else only write.
+    headers = {"Content-Type": SCIM_JSON, "If-Match": "*"}
+    body = {"schemas": [PATCH_OP], "Operations": [DEACTIVATE]}
+    for id in (*[ids[0]] * 4, ids[1]):
+        answer = client.patch(f"/Users/{id}", json=body, headers=headers, params=shown)
+        assert answer.status_code == 200
+        assert "active" not in answer.json()
+    assert_stopped(deactivate(client, ids[2]), "deactivations")
 
 
 @pytest.mark.every_store

@@ -219,3 +219,54 @@ def test_an_empty_trail(landfall: Landfall) -> None:
     assert landfall.json("audit", "verify")["sound"]
     assert landfall.output("audit", "export") == ""
     assert not Path(landfall.home / "audit").exists()
+
+
+def _told(number: int, at: datetime, **fields: object) -> bytes:
+    """The line of a write that has ended."""
+    write = Write(Actor("11111111-1111-1111-1111-111111111111", "entra"), "patch", "Group", "g", outcome="done")
+    line = json.loads(lines.outcome(write, microseconds(at)))
+    return json.dumps({**line, "r": f"{number:032x}", "w": {**line["w"], **fields}}).encode() + b"\n"
+
+
+def _audit_findings(landfall: Landfall) -> list[tuple[str, str, str]]:
+    found = landfall.json("check")
+    return [(one["state"], one["message"], one["mend"]) for one in found if one["subject"] == "audit"]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_spool_with_odd_values_is_recovered(landfall: Landfall) -> None:
+    """It was left by a process that could not take it into the trail."""
+    upgrade_sql(f"sqlite:///{landfall.home / 'landfall.db'}")
+    long_ago = NOW - timedelta(hours=3)
+    spool = Spool(landfall.home / "audit")
+    spool.append(_told(1, NOW))
+    assert _audit_findings(landfall) == []
+    spool.append(_told(2, long_ago, name=5, after={"displayName": 5}))
+    spool.append(_told(3, NOW - timedelta(hours=2)))
+    ((state, message, mend),) = _audit_findings(landfall)
+    assert state == "warning"
+    assert message.startswith("2 records of writes not in the audit trail after 5 minutes, the oldest of ")
+    assert f"{long_ago:%Y-%m-%d %H:%M} UTC" in message
+    assert "landfall audit recover" in mend
+    spool.append(b"5\n")
+    spool.close()
+    recovered = landfall.run("audit", "recover").stdout
+    assert "3 records came into the trail; for 0 of them the store was asked." in recovered
+    assert [record["name"] for record in landfall.json("audit", "list")] == [None, "5", None]
+    assert landfall.json("audit", "verify")["sound"]
+    ((state, message, _),) = _audit_findings(landfall)
+    assert (state, message.startswith(f"1 line in {landfall.home / 'audit' / 'set-aside.jsonl'} ")) == ("warning", True)
+    (landfall.home / "audit" / "set-aside.jsonl").rename(landfall.home / "kept.jsonl")
+    assert _audit_findings(landfall) == []
+
+
+def test_what_is_in_the_trail_does_not_wait(landfall: Landfall, store: ControlStore) -> None:
+    """A process takes records out of its spool later than it takes them into the trail."""
+    upgrade_sql(f"sqlite:///{landfall.home / 'landfall.db'}")
+    line = _told(1, NOW - timedelta(hours=1))
+    spool = Spool(landfall.home / "audit")
+    spool.append(line)
+    assert len(_audit_findings(landfall)) == 1
+    store.audit.append([story.entry() for story in lines.take_in([line], {})])
+    assert _audit_findings(landfall) == []
+    spool.close()

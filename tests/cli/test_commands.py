@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,41 @@ def test_an_unknown_integration_is_one_clear_sentence(landfall: Landfall, argume
     message = landfall.refusal(*arguments)
     assert message.startswith("landfall: there is no integration 'nobody'")
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [("show",), ("revoke",), ("rotate",), ("set",), ("set-access", "full")])
+def test_of_a_revoked_integration_it_is_said_that_it_is_revoked(landfall: Landfall, command: tuple[str, ...]) -> None:
+    """By its name, which another one may have by now; its client id is for ever its own."""
+    created = landfall.json("integration", "create", "Rv", "--access", "full")
+    landfall.output("integration", "revoke", "Rv")
+    name, *rest = command
+    message = landfall.refusal("integration", name, "rV", *rest)
+    id = created["client_id"]
+    assert message == f"landfall: 'rV' is revoked; name it by its client id to see it: {id}\n"
+    if name == "show":
+        assert landfall.json("integration", name, id)["revoked_at"] is not None
+    else:
+        message = landfall.refusal("integration", name, id, *rest)
+        assert message == "landfall: 'Rv' is revoked, which is for ever\n"
+    again = landfall.json("integration", "create", "RV", "--access", "full")
+    assert landfall.json("integration", "show", "rv")["client_id"] == again["client_id"]
+
+
+@pytest.mark.parametrize("there", ["junk", "directory"])
+def test_a_file_that_is_no_database_is_named(landfall: Landfall, there: str) -> None:
+    landfall.home.mkdir()
+    file = landfall.home / "landfall.db"
+    if there == "junk":
+        file.write_bytes(b"This is no database. " * 100)
+    else:
+        file.mkdir()
+    sentence = f"{file} cannot be used as a SQLite database ("
+    assert landfall.refusal("db", "upgrade").startswith(f"landfall: {sentence}")
+    assert landfall.refusal("users", "list").startswith(f"landfall: {sentence}")
+    done = landfall.run("check", "--json")
+    assert done.returncode == 1
+    (finding,) = [one for one in json.loads(done.stdout) if one["subject"] == "backend"]
+    assert (finding["state"], finding["message"].startswith(sentence)) == ("fault", True)
 
 
 def test_what_cannot_be_created_is_refused(landfall: Landfall) -> None:

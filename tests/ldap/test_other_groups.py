@@ -200,3 +200,22 @@ def test_a_value_that_is_refused_with_a_member(groups: Groups) -> None:
         assert refusal.value.attribute == "externalId"
         assert len(hooks.sent) < 10
     assert members(backend, team) == []
+
+
+def test_only_the_case_of_a_name_changes(groups: Groups) -> None:
+    """The user stays a member from both sides, and whoever gets the old name later is none."""
+    backend = groups.backend
+    ann = new_user(backend, "ann@corp.example")
+    team = groups.made("Team", 1)
+    backend.update("Group", team.id, adding(ann.id))
+    backend.update("User", ann.id, Change({"userName": "Ann@corp.example"}))
+    assert members(backend, team) == [ann.id]
+    assert groups.groups_of(ann) == [team.id]
+    assert groups.found("User", f'groups.value eq "{team.id}"') == [ann.id]
+    if groups.object_class == "posixGroup":
+        _, held = groups.beside.entry("(&(cn=Team)(objectClass=posixGroup))", ("memberUid",))
+        assert held["memberuid"] == ["Ann@corp.example"]
+    backend.delete("User", ann.id)
+    again = new_user(backend, "ann@corp.example")
+    assert members(backend, team) == []
+    assert groups.groups_of(again) == []

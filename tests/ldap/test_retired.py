@@ -259,16 +259,19 @@ def test_back_to_its_place(directory: Directory, tree: Tree, beside: Beside) -> 
 
 
 def test_what_an_administrator_moves(backend: LdapBackend, beside: Beside) -> None:
-    """An entry that was moved by hand is retired too, and comes back active; one that is moved back by hand is there,
-    locked, and can be activated."""
+    """An entry that was moved there by hand was not retired, and is left alone; one that was retired and is moved back
+    by hand is there, locked, and can be activated."""
     ann = _ann(backend)
     dn, _ = _entry(beside)
     rdn = dn.partition(",")[0]
     beside.connection.modify_dn(dn, rdn, new_superior=beside.tree.retired)
-    assert _retired(backend) == _retired(backend, ["a@CORP.example"]) == [ann.id]
+    assert _retired(backend) == _retired(backend, ["a@CORP.example"]) == []
     with pytest.raises(NotFound):
         backend.get("User", ann.id, frozenset())
-    assert backend.restore("User", ann.id, Change()).values == ann.values
+    with pytest.raises(NotFound):
+        backend.restore("User", ann.id, Change())
+    beside.connection.modify_dn(_entry(beside)[0], rdn, new_superior=beside.tree.people)
+    assert dict(backend.get("User", ann.id, READABLE).values) == dict(ann.values)
     backend.retire("User", ann.id)
     beside.connection.modify_dn(_entry(beside)[0], rdn, new_superior=beside.tree.people)
     assert _retired(backend) == []

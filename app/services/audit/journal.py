@@ -10,7 +10,8 @@ import structlog
 from app.control import AuditTrail
 from app.services.audit.lines import intent, outcome
 from app.services.audit.mover import Mover
-from app.services.audit.recovery import Recovery, Sink
+from app.services.audit.moving import Sink
+from app.services.audit.recovery import Recovery
 from app.services.audit.spool import Spool, Spools
 from app.services.journal import Write
 from backends.errors import Unavailable
@@ -91,7 +92,7 @@ class AuditJournal:
         with self._lock:
             if self._at_work is None:
                 spool = self._spools.open()
-                mover = Mover(spool, self._trail, self._recovery, self._sink, self._keep_days)
+                mover = Mover(spool, self._trail, self._recovery, self._spools.aside, self._sink, self._keep_days)
                 mover.start()
                 self._at_work = spool, mover
             return self._at_work

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from app.control import Entry
+from app.control.audit_models import microseconds
 from app.control.tables import NAME_LENGTH, RESOURCE_LENGTH
 from app.services.journal import Write
 
 MAX_CHANGES = 6 * 1024 * 1024
 """Octets of values that one record may hold; of more than that their hash is kept. Databases bound a statement."""
 _TEXT = 255
+_DEEP = 100
+"""Levels of a value that are kept; what writes JSON takes no more than 254."""
+_LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+"""The latest time that can be shown."""
+_RECORD = re.compile("[0-9a-f]{32}")
 _LATE = ("id", "version", "operation", "notes")
 _ASKED = ("attributes", "notes")
 _CHANGES = (*_ASKED, "before", "after", "members")
@@ -31,23 +39,26 @@ class Story:
 
     @property
     def at(self) -> int:
-        return int(self.fields["at"])
+        """When it was about to be made; 0 where the spool has no time."""
+        at = self.fields.get("at")
+        return at if isinstance(at, int) and not isinstance(at, bool) and 0 <= at <= _LAST else 0
 
     def entry(self, outcome: str | None = None, resource_id: str | None = None, version: str | None = None) -> Entry:
-        """What goes into the trail; what is given stands for what the spool has not."""
-        fields = self.fields
+        """What goes into the trail; what is given stands for what the spool has not. There is an entry whatever JSON
+        the spool has: without its details, and saying so, where these are not what they must be."""
+        known = self.fields.get
         return Entry(
             record=self.record,
             at=self.at,
-            integration_id=_cut(fields["integration_id"], 36) or "",
-            actor=_cut(fields["actor"], 100) or "",
-            operation=fields["operation"],
-            kind=fields["kind"],
-            resource_id=_cut(fields["id"] or resource_id, RESOURCE_LENGTH),
-            name=_cut(fields["name"], NAME_LENGTH),
-            outcome=_cut(self.outcome or outcome, 64) or "",
-            version=_cut(fields["version"] or version, _TEXT),
-            changes=_changes(fields),
+            integration_id=_text(known("integration_id"), 36) or "",
+            actor=_text(known("actor"), 100) or "",
+            operation=_text(known("operation"), 16) or "",
+            kind=_text(known("kind"), 64) or "",
+            resource_id=_text(known("id") or resource_id, RESOURCE_LENGTH),
+            name=_text(known("name"), NAME_LENGTH),
+            outcome=_text(self.outcome or outcome, 64) or "",
+            version=_text(known("version") or version, _TEXT),
+            changes=_changes(self.fields),
         )
 
 
@@ -71,16 +82,21 @@ def told(story: Story) -> bytes:
     return _line(line if story.outcome is None else {**line, "o": story.outcome})
 
 
-def take_in(lines: Iterable[bytes], stories: dict[str, Story]) -> list[Story]:
+def take_in(lines: Iterable[bytes], stories: dict[str, Story], strange: list[bytes] | None = None) -> list[Story]:
     """The stories that end in these lines; those that have only begun are kept in `stories`, whose own may end here.
 
-    A line that is not whole is passed over: its process ended while it wrote.
+    A line that is not whole is passed over: its process ended while it wrote. One that is whole and tells of no write
+    is passed over too, and added to `strange`. Nothing is raised, whatever the lines hold.
     """
     ended: list[Story] = []
     for line in lines:
         try:
             found = orjson.loads(line)
         except orjson.JSONDecodeError:
+            continue
+        if not _tells(found):
+            if strange is not None:
+                strange.append(line)
             continue
         record = found["r"]
         if "w" in found:
@@ -93,6 +109,14 @@ def take_in(lines: Iterable[bytes], stories: dict[str, Story]) -> list[Story]:
         story.fields.update((name, found[name]) for name in _LATE if name in found)
         ended.append(story)
     return ended
+
+
+def _tells(found: Any) -> bool:
+    """Whether what a line holds is of a write."""
+    if not isinstance(found, dict) or not isinstance(found.get("w", {}), dict):
+        return False
+    record = found.get("r")
+    return isinstance(record, str) and _RECORD.fullmatch(record) is not None
 
 
 def _described(write: Write, at: int) -> dict[str, Any]:
@@ -118,10 +142,15 @@ def _described(write: Write, at: int) -> dict[str, Any]:
 
 
 def _line(content: dict[str, Any]) -> bytes:
+    return _json(content) + b"\n"
+
+
+def _json(content: Any) -> bytes:
+    """The value in JSON, whatever it holds."""
     try:
-        return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE, default=_plain)
+        return orjson.dumps(content, default=_plain)
     except TypeError:
-        return orjson.dumps(_clean(content), option=orjson.OPT_APPEND_NEWLINE, default=_plain)
+        return orjson.dumps(_clean(content))
 
 
 def _plain(value: Any) -> Any:
@@ -130,30 +159,53 @@ def _plain(value: Any) -> Any:
     raise TypeError
 
 
-def _clean(value: Any) -> Any:
-    """The value with what JSON in UTF-8 can't hold replaced: half a surrogate pair, a number beyond 64 bits."""
+def _clean(value: Any, depth: int = 0) -> Any:
+    """The value with what JSON in UTF-8 can't hold replaced: half a surrogate pair, a number beyond 64 bits, what lies
+    too deep, and what JSON does not know, of which the text is kept."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
+    if depth > _DEEP:
+        return "\u2026"
     if isinstance(value, Mapping):
-        return {_clean(str(name)): _clean(item) for name, item in value.items()}
+        return {_clean(str(name)): _clean(item, depth + 1) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return str(value)
-    return value
+        return [_clean(item, depth + 1) for item in value]
+    if value is None or isinstance(value, float) or (isinstance(value, int) and -(2**63) <= value < 2**64):
+        return value
+    return _clean(str(value))
 
 
 def _changes(fields: Mapping[str, Any]) -> str:
-    text = orjson.dumps({name: fields[name] for name in _CHANGES if fields.get(name)})
-    if len(text) > MAX_CHANGES:
+    text = _json({name: fields[name] for name in _CHANGES if fields.get(name)})
+    odd = next((name for name in _CHANGES if fields.get(name) and not _fits(name, fields[name])), None)
+    if odd is not None or len(text) > MAX_CHANGES:
         omitted = {"octets": len(text), "sha256": hashlib.sha256(text).hexdigest()}
         asked = {name: fields[name] for name in _ASKED if fields.get(name)}
+        if odd is not None:
+            asked = {"notes": [f"the details can't be told: {odd!r} is not what it must be"]}
         text = orjson.dumps({**asked, "omitted": omitted})
         if len(text) > MAX_CHANGES:
             text = orjson.dumps({"omitted": omitted})
     return text.decode()
 
 
-def _cut(text: str | None, length: int) -> str | None:
-    """Text that every database keeps as it is."""
-    return None if text is None else text[:length].replace("\0", "\ufffd")
+def _fits(name: str, value: Any) -> bool:
+    """Whether those who read records can read this of a write."""
+    if name in _ASKED:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, dict) and (name != "members" or all(map(_is_delta, value.values())))
+
+
+def _is_delta(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("clear"), bool):
+        return False
+    ids = [value.get("add"), value.get("remove")]
+    return all(isinstance(some, list) and all(isinstance(id, str) for id in some) for some in ids)
+
+
+def _text(value: Any, length: int) -> str | None:
+    """Text that every database keeps as it is; of a value that is none, its JSON."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else _json(value).decode()
+    return text[:length].encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -10,8 +10,10 @@ from threading import Event, Thread
 import structlog
 
 from app.control import AuditTrail, ControlUnavailable
+from app.services.audit.aside import Aside
 from app.services.audit.lines import Story, take_in, told
-from app.services.audit.recovery import Recovery, Sink, move
+from app.services.audit.moving import Sink, move, set_aside
+from app.services.audit.recovery import Recovery
 from app.services.audit.spool import Spool
 from backends.errors import StoreError
 
@@ -37,20 +39,24 @@ _log = structlog.get_logger("landfall.audit")
 class Mover:
     """Works for one spool from `start` to `close`. Between writes it looks for spools that other processes left.
 
-    `keep_days` 0 keeps records for ever.
+    What can't come into the trail goes to `aside`. `keep_days` 0 keeps records for ever.
     """
 
-    def __init__(self, spool: Spool, trail: AuditTrail, recovery: Recovery, sink: Sink | None, keep_days: int) -> None:
+    def __init__(
+        self, spool: Spool, trail: AuditTrail, recovery: Recovery, aside: Aside, sink: Sink | None, keep_days: int
+    ) -> None:
         self.late: deque[bytes] = deque()
         self._spool = spool
         self._trail = trail
         self._recovery = recovery
+        self._aside = aside
         self._sink = sink
         self._keep_days = keep_days
         self._told = Event()
         self._closing = Event()
         self._begun: dict[str, Story] = {}
         self._ended: list[Story] = []
+        self._strange: list[bytes] = []
         self._next_look = time.monotonic()
         self._next_pruning = 0.0
         self._thread = Thread(target=self._run, name="landfall-audit", daemon=True)
@@ -111,10 +117,12 @@ class Mover:
     def _move(self, *, last: bool) -> None:
         """Records that come while others are on their way wait for the next step, or many steps would take one each."""
         while True:
-            again = bool(self._ended)
+            again = bool(self._ended or self._strange)
             lines = [] if again else self._spool.take()
-            self._ended += take_in(lines, self._begun)
-            move(self._trail, [story.entry() for story in self._ended], self._sink)
+            self._ended += take_in(lines, self._begun, self._strange)
+            set_aside(self._aside, self._strange)
+            self._strange = []
+            move(self._trail, [story.entry() for story in self._ended], self._sink, self._aside)
             self._ended = []
             if not again and len(lines) < _MANY and not (lines and last):
                 break

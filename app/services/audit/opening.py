@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from app.control import ControlStore
 from app.services.audit.journal import AuditJournal
-from app.services.audit.recovery import Recovery, Sink
+from app.services.audit.moving import Sink
+from app.services.audit.recovery import Recovery
 from app.services.audit.spool import Spools
 from app.services.audit.syslog import Syslog
 from backends.base import Backend

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import TypeVar
 
 import orjson
+import structlog
 
-from app.control import AuditRecord, AuditTrail, Entry, Wanted
+from app.control import AuditRecord, AuditTrail, ControlError, Entry, Wanted
 from app.control.audit_models import FOUND_DONE, FOUND_NOT_DONE, FOUND_UNCLEAR, microseconds
 from app.scim.filter.nodes import Compare, Op
 from app.scim.query import Query, Resource, Window
 from app.scim.registry import Registry, ResourceType
 from app.scim.types import comparable
 from app.services.audit.lines import Story, take_in
+from app.services.audit.moving import Sink, move, set_aside
 from app.services.audit.spool import Spools
 from app.services.journal import SET, UNCLEAR
 from backends.base import Backend, Capability
-from backends.errors import NotFound
+from backends.errors import NotFound, RejectedValue, StoreError, TooManyCandidates
 
-_BATCH = 200
-_BATCH_OCTETS = 4 * 1024 * 1024
+T = TypeVar("T")
+
 _SLACK = 2_000_000
 """How far the clock of a store may be off, with times that are whole seconds, in microseconds."""
 _NAMES = ("userName", "displayName", "externalId")
@@ -30,16 +33,9 @@ _GONE = ("delete", "retire")
 _RETIRABLE = "User"
 _WITNESSES = 20
 """Members that are missing of which one is looked for that exists: of those that are no more nothing can be told."""
-
-
-class Sink(Protocol):
-    """Gets each record that has come into the trail."""
-
-    def send(self, records: Sequence[AuditRecord]) -> None:
-        """The records have been sent as far as that was possible. Must not raise."""
-
-    def close(self) -> None:
-        """Give back what it holds; it may be used again."""
+_OF_STORES = (ControlError, StoreError, OSError)
+_OF_VALUES = (RejectedValue, TooManyCandidates)
+_log = structlog.get_logger("landfall.audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +46,6 @@ class Recovered:
     moved: int = 0
     settled: int = 0
     waiting: int = 0
-
-
-def move(trail: AuditTrail, entries: Sequence[Entry], sink: Sink | None) -> None:
-    """Afterwards the entries are in the trail, and those that are new have been given to the sink."""
-    batch: list[Entry] = []
-    octets = 0
-    for entry in entries:
-        if batch and (len(batch) == _BATCH or octets + len(entry.changes) > _BATCH_OCTETS):
-            _append(trail, batch, sink)
-            batch, octets = [], 0
-        batch.append(entry)
-        octets += len(entry.changes)
-    _append(trail, batch, sink)
-
-
-def _append(trail: AuditTrail, entries: Sequence[Entry], sink: Sink | None) -> None:
-    records = trail.append(entries)
-    if sink is not None and records:
-        sink.send(records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +87,8 @@ class Recovery:
         """Afterwards everything that was left is in the trail, save what is too young; nothing is done while another
         process is at it. `catch_up` returns when records of living processes have had time to come into the trail.
 
+        Of a write that can't be judged, whatever the reason is that lies in what is told of it, nothing is claimed.
+
         Raises OSError, ControlUnavailable and what a store reports; what is done then stays done.
         """
         with self._spools.alone() as mine:
@@ -120,8 +99,10 @@ class Recovery:
                 moved = 0
                 for number, (_, lines) in enumerate(left):
                     begun: dict[str, Story] = {}
-                    ended = take_in(lines, begun)
-                    move(self._trail, [story.entry() for story in ended], self._sink)
+                    strange: list[bytes] = []
+                    ended = take_in(lines, begun, strange)
+                    set_aside(self._spools.aside, strange)
+                    self._move(*(story.entry() for story in ended))
                     moved += len(ended)
                     open_stories.extend((number, story) for story in begun.values())
                 settled, kept = self._settle(open_stories, catch_up)
@@ -138,19 +119,33 @@ class Recovery:
             if story.at > latest:
                 kept.add(number)
                 continue
-            with self._backend.together():
-                judged = self._judged(story)
+            judged = self._told(story, partial(self._judged, story))
             if isinstance(judged, _Doubt):
                 doubts.append(judged)
             else:
-                move(self._trail, [judged], self._sink)
+                self._move(judged)
         if doubts:
             # By then the records of what others had written when the store was asked are in the trail.
             catch_up()
             for doubt in doubts:
                 # What one record says was created no other one created.
-                move(self._trail, [self._reconsidered(doubt)], self._sink)
+                self._move(self._told(doubt.story, partial(self._reconsidered, doubt)))
         return len([story for _, story in stories if story.at <= latest]), kept
+
+    def _move(self, *entries: Entry) -> None:
+        move(self._trail, entries, self._sink, self._spools.aside)
+
+    def _told(self, story: Story, judge: Callable[[], T]) -> T | Entry:
+        """What the judgement is, with one connection to the store. No claim is made where what the spool tells of the
+        write is such that none can be reached: the next try would end alike, and all others would wait for it."""
+        try:
+            with self._backend.together():
+                return judge()
+        except Exception as error:
+            if isinstance(error, _OF_STORES) and not isinstance(error, _OF_VALUES):
+                raise
+            _log.exception("what became of a write can't be judged", record=story.record)
+            return story.entry(FOUND_UNCLEAR)
 
     def _judged(self, story: Story) -> Entry | _Doubt:
         kind, id = story.fields["kind"], story.fields["id"]
@@ -263,8 +258,7 @@ class Recovery:
         found, story = doubt.found, doubt.story
         if story.fields["id"] is None:
             claimed = self._trail.with_version(found.kind, found.id, found.stamp.version)
-            with self._backend.together():
-                return _entry(story, found, self._outcome(story, found, claimed), claimed)
+            return _entry(story, found, self._outcome(story, found, claimed), claimed)
         slots, ids, cleared = self._changed_since(story, found)
         if _made_at_once(story, found, slots):
             return story.entry(FOUND_DONE)

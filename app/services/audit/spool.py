@@ -15,6 +15,7 @@ from threading import Lock
 
 import structlog
 
+from app.services.audit.aside import Aside
 from app.services.audit.lines import Story, take_in
 
 _NAME = "spool-*.jsonl"
@@ -106,9 +107,11 @@ class State:
 
 
 class Spools:
-    """All the spools in a directory: those in use, and those that were left."""
+    """All the spools in a directory: those in use, and those that were left. `aside` has what can't come into the
+    trail from any of them."""
 
     def __init__(self, directory: Path) -> None:
+        self.aside = Aside(directory)
         self._directory = directory
 
     def open(self) -> Spool:
@@ -141,19 +144,29 @@ class Spools:
     def state(self) -> State:
         """What is in the spools at this moment, without those that can't be read."""
         state = State()
+        for left, ended, begun in self._told():
+            state = State(
+                state.under_way + (0 if left else len(begun)),
+                state.waiting + len(ended),
+                state.without_outcome + (len(begun) if left else 0),
+            )
+        return state
+
+    def waiting(self, before: int) -> list[Story]:
+        """The stories of writes from before that time (in microseconds) that have ended, or whose process has. Some may
+        have come into the trail already: a process does not take each out of its spool at once."""
+        found = (story for left, ended, begun in self._told() for story in (*ended, *(begun if left else ())))
+        return [story for story in found if story.at < before]
+
+    def _told(self) -> Iterator[tuple[bool, list[Story], list[Story]]]:
+        """Of each spool that can be read whether it was left, and which stories have ended and which have not."""
         for path in self._paths():
             with _passing_over(path), closing(path.open("rb")) as file:
                 left = _held(file.fileno(), fcntl.LOCK_SH)
-                if not _is_there(file.fileno()):
-                    continue
-                begun: dict[str, Story] = {}
-                ended = len(take_in(file.read().splitlines(), begun))
-                state = State(
-                    state.under_way + (0 if left else len(begun)),
-                    state.waiting + ended,
-                    state.without_outcome + (len(begun) if left else 0),
-                )
-        return state
+                if _is_there(file.fileno()):
+                    begun: dict[str, Story] = {}
+                    ended = take_in(file.read().splitlines(), begun)
+                    yield left, ended, list(begun.values())
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(_NAME))

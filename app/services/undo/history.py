@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from app.control import AuditRecord
-from app.control.audit_models import FOUND_DONE, FOUND_UNCLEAR
+from app.control.audit_models import FOUND_DONE, FOUND_UNCLEAR, DamagedRecord, read
 from app.scim.attributes import Attribute, Mutability, Returned
 from app.scim.query import Delta, ResourceId, Slot, Value
 from app.services.journal import DONE, UNCHANGED, UNCLEAR
@@ -219,8 +219,11 @@ class History:
 
 
 def parsed(record: AuditRecord) -> Told:
-    """What a record tells."""
-    changes = orjson.loads(record.changes)
+    """What a record tells. Raises DamagedRecord: what was done with one that somebody spoilt can't be known."""
+    found = read(record)
+    if found.damaged or found.changes is None:
+        raise DamagedRecord(record.seq)
+    changes = found.changes
     members: Mapping[str, Mapping[str, Any]] = changes.get("members", {})
     relations = {
         name: Delta(tuple(delta["add"]), tuple(delta["remove"]), delta["clear"]) for name, delta in members.items()
