@@ -17,7 +17,6 @@ from app.services.audit import open_audit
 from app.services.linked import with_links
 from app.services.protected import with_protection
 from app.services.undo import Conflict, Made, Step, Undo, Undoing
-from app.services.undo.history import parsed
 from backends.errors import StoreError
 
 _NUMBERS = 5
@@ -106,7 +105,12 @@ def _numbered(control: ControlStore, numbers: tuple[int, ...]) -> list[AuditReco
 def _of(control: ControlStore, integration: str, since: int, until: int | None) -> list[AuditRecord]:
     wanted = Wanted(integration_id=integration_id(control, integration), since=since)
     records = control.audit.records(wanted)
-    return [told.record for told in map(parsed, records) if until is None or told.record.at <= until]
+    # What a damaged one has in place of its time is told when it is read.
+    return [record for record in records if until is None or not _is_after(record.at, until)]
+
+
+def _is_after(at: object, until: int) -> bool:
+    return isinstance(at, int) and at > until
 
 
 def _make(undoer: Undo, undoing: Undoing) -> Made:

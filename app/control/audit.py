@@ -21,6 +21,7 @@ from app.scim.fold import fold
 
 _HEAD, _ANCHOR = "head", "anchor"
 _BEGINNINGS = ("create", "adopt", "restore")
+_CLAIMING = ("create", "retire")
 _NOT_AS_WRITTEN = "it is not as it was written"
 _PAGE = 500
 """Records that one statement reads or removes: each stays far within the time limit of a statement."""
@@ -38,7 +39,7 @@ class _Mark:
 
 class AuditTrail:
     """The records of all writes of all nodes, numbered 1, 2, 3… without gaps in the order in which they came in. What
-    a record says was created is managed with it.
+    a record says was created or retired is managed with it.
 
     Each record's hash covers its other columns, among them the hash of the one before. Every method may raise
     ControlUnavailable; each but `records` and `prune` is one transaction. None makes a change that counts for
@@ -68,7 +69,7 @@ class AuditTrail:
 
     def _append(self, entries: Sequence[Entry], *, look: bool = False) -> list[AuditRecord]:
         with self._database.record() as connection:
-            head = _mark(connection, _HEAD, lock=True)
+            head = _sound(_mark(connection, _HEAD, lock=True))
             there = _there(connection, [entry.record for entry in entries]) if look else set()
             rows: list[dict[str, Any]] = []
             for entry in entries:
@@ -79,7 +80,7 @@ class AuditTrail:
             if rows:
                 _insert(connection, rows)
                 _set_mark(connection, _HEAD, head)
-                claim_created(connection, list(_created(rows)), rows[-1]["at"] // 1_000_000)
+                claim_created(connection, list(_claimed(rows)), rows[-1]["at"] // 1_000_000)
         return [AuditRecord(**row) for row in rows]
 
     def get(self, seq: int) -> AuditRecord | None:
@@ -108,15 +109,14 @@ class AuditTrail:
         """All records of these resources; of each in the order in which they came in, a page in memory at a time."""
         known = sorted({id[:RESOURCE_LENGTH] for id in ids})
         for start in range(0, len(known), _ROWS):
-            last, some = 0, audit.c.resource_id.in_(known[start : start + _ROWS])
+            where = begun = (audit.c.kind == kind) & audit.c.resource_id.in_(known[start : start + _ROWS])
             while True:
                 with self._reading() as connection:
-                    where = (audit.c.kind == kind) & some & (audit.c.seq > last)
                     page = list(_read(connection, where, count=_PAGE))
                 yield from page
                 if len(page) < _PAGE:
                     break
-                last = page[-1].seq
+                where = begun & (audit.c.seq > page[-1].seq)
 
     def with_version(self, kind: str, resource_id: str, version: str) -> AuditRecord | None:
         """The last record by which a resource came to have that version."""
@@ -263,9 +263,10 @@ def _there(connection: Connection, names: Sequence[str]) -> set[str]:
     return found
 
 
-def _created(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+def _claimed(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """What is managed with its record: what was created, and whoever was retired without having been managed."""
     for row in rows:
-        if row["operation"] == "create" and row["outcome"] in SUCCEEDED and row["resource_id"]:
+        if row["operation"] in _CLAIMING and row["outcome"] in SUCCEEDED and row["resource_id"]:
             yield row["kind"], row["resource_id"], row["integration_id"]
 
 
@@ -281,7 +282,18 @@ def _known_mark(connection: Connection, name: str) -> _Mark | None:
         mark = _mark(connection, name)
     except NoResultFound:
         return None
-    return mark if _is_number(mark.seq) and _is_plain(mark.hash) else None
+    return mark if _is_sound(mark) else None
+
+
+def _sound(mark: _Mark) -> _Mark:
+    """The mark that the next record follows. Raises ControlUnavailable when it is none: the fault is no record's."""
+    if not _is_sound(mark):
+        raise ControlUnavailable("the audit trail's last mark is damaged: `landfall audit verify` tells more")
+    return mark
+
+
+def _is_sound(mark: _Mark) -> bool:
+    return _is_number(mark.seq) and _is_plain(mark.hash)
 
 
 def _set_mark(connection: Connection, name: str, mark: _Mark) -> None:

@@ -25,6 +25,8 @@ _TEXTS = ("record", "integration_id", "actor", "operation", "kind", "outcome", "
 _TEXTS_OR_NONE = ("resource_id", "name", "name_key", "version")
 _VALUES = ("before", "after")
 _LISTS = ("attributes", "notes")
+_LEVELS = 200
+"""Fewer than what writes JSON takes."""
 _OMITTED = {"octets": int, "sha256": str}
 
 
@@ -158,7 +160,10 @@ def _time(at: object) -> datetime | None:
 def _changes(text: object) -> dict[str, Any] | None:
     try:
         found = orjson.loads(text) if isinstance(text, str) else None
-    except orjson.JSONDecodeError:
+        if isinstance(text, str) and text.count("{") + text.count("[") > _LEVELS:
+            # Of more levels than can be written again it can't be told.
+            orjson.dumps(found)
+    except (orjson.JSONDecodeError, TypeError):
         return None
     return found if isinstance(found, dict) and _is_account(found) else None
 

@@ -63,12 +63,12 @@ class Adoption:
         self._known: OrderedDict[tuple[str, ResourceId], None] = OrderedDict()
         self._lock = Lock()
 
-    def by_email(self, kind: str, draft: Draft) -> Resource | None:
+    def by_email(self, kind: str, draft: Draft, *, written: bool = True) -> Resource | None:
         """The one resource that is not managed and has one of the first LOOKED_FOR work e-mails of the draft, with all
         its readable slots.
 
         Raises Unadoptable when there are more, or too many to look at, and Duplicate when a managed one has it although
-        no two may.
+        no two may: if the e-mails are to be `written`.
         """
         resource_type = self._registry.type(kind)
         wanted = work_emails(draft.values)[:LOOKED_FOR]
@@ -79,7 +79,7 @@ class Adoption:
             filter = _has_work_email(resource_type, wanted[start : start + _TERMS])
             found.update(self._search(resource_type, filter, _WORK_EMAIL))
         free = self._free(kind, found)
-        if self._settings.unique_email and len(free) < len(found):
+        if written and self._settings.unique_email and len(free) < len(found):
             raise Duplicate(_EMAILS)
         return self._only(free, _WORK_EMAIL)
 
@@ -146,7 +146,7 @@ class Adoption:
         return [resource for resource in resources if resource.id not in free]
 
     def created(self, kind: str, id: ResourceId) -> None:
-        """The resource is new, and managed as soon as its record is in the audit trail."""
+        """The resource is new, or was retired unmanaged: it is managed as soon as its record is in the audit trail."""
         self._remember(kind, [id])
 
     def claim(self, kind: str, id: ResourceId, actor: Actor) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from app.scim.query import Change, Delta, Draft, Resource, Slot
 from app.scim.registry import ResourceType
 from app.scim.representation import Representation
@@ -13,6 +16,7 @@ from backends.base import Backend
 from backends.errors import Duplicate, NotFound, Unavailable, VersionMismatch
 
 _ACTIVE: Slot = "active"
+_EMAILS: Slot = "emails"
 
 
 class Arrivals:
@@ -33,15 +37,16 @@ class Arrivals:
         kind = resource_type.name
         # Of most who arrive the store knows nothing: that is one question instead of two.
         names = names_of(sent.values)
+        by_email = partial(self._adoption.by_email, kind, sent, written=_EMAILS in draft.values)
         known = bool(names) and self._backend.knows(kind, names)
-        retired, found = self._known(kind, sent) if known else (None, None)
+        retired, found = self._known(kind, sent, by_email) if known else (None, None)
         if retired is not None:
             try:
                 return self._restore(resource_type, retired, draft, view, recording)
             except Duplicate:
                 # Its place was taken while it was away: it stays retired.
                 _start_again(recording)
-                found = self._adoption.by_email(kind, sent)
+                found = by_email()
         if found is None:
             try:
                 return self._create(resource_type, draft, view, recording)
@@ -52,16 +57,18 @@ class Arrivals:
                     raise
         return self._adopt(resource_type, found, draft, view, recording)
 
-    def _known(self, kind: str, sent: Draft) -> tuple[Resource | None, Resource | None]:
+    def _known(
+        self, kind: str, sent: Draft, by_email: Callable[[], Resource | None]
+    ) -> tuple[Resource | None, Resource | None]:
         """The retired user who is to come back, or else the one who is there, is not managed and has a work e-mail of
         the draft. Raises as `Adoption.by_email` does."""
         returning = self._retirement.returning(kind, sent, self._adoption)
         if returning is None:
-            return None, self._adoption.by_email(kind, sent)
+            return None, by_email()
         if returning.by_name:
             return returning.user, None
         try:
-            found = self._adoption.by_email(kind, sent)
+            found = by_email()
         except Duplicate:
             # That an e-mail is unique does not keep away one who had it before.
             found = None

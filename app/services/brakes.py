@@ -29,7 +29,8 @@ _QUICK_SECONDS = 5.0
 _PARTS = 50
 _IDS = 100
 
-_ACTIVE = frozenset(("active",))
+COUNTED: frozenset[Slot] = frozenset(("active",))
+"""By what these were before a change of them it is seen whether the change counts."""
 
 DEACTIVATIONS, DELETIONS, MEMBER_REMOVALS = "deactivations", "deletions", "member_removals"
 
@@ -91,7 +92,7 @@ class Brakes:
         raise because the resource is protected or not in the remit."""
         effects: dict[str, int] = {}
         if change.values.get("active") is False and self._settings.deactivations:
-            known = self._backend.get(kind, id, _ACTIVE).values if before is None else before
+            known = self._backend.get(kind, id, COUNTED).values if before is None else before
             if known.get("active") is not False:
                 effects[DEACTIVATIONS] = 1
         limit = self._limit(MEMBER_REMOVALS) if change.relations else None

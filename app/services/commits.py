@@ -10,12 +10,10 @@ from app.scim.projection import Projection
 from app.scim.query import Change, Reference, Resource, ResourceId, Slot, Stamp, Value
 from app.scim.registry import ResourceType
 from app.scim.representation import Representation
-from app.services.brakes import Brakes
+from app.services.brakes import COUNTED, Brakes
 from app.services.journal import Recording
 from app.services.remit import narrowed
 from backends.base import Backend
-
-_ACTIVE: Slot = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class Commits:
         """Make the change and answer; `read` are the slots that `before` would have if they were assigned."""
         change, stamp = narrowed(resource_type, change), before.stamp
         if not change.empty:
-            actor, known = recording.write.actor, before.values if _ACTIVE in read else None
+            actor, known = recording.write.actor, before.values if read >= COUNTED else None
             with self._brakes.changing(actor, resource_type.name, before.id, change, known):
                 recording.intend(change.values, change.relations, before=before.values, read=read)
                 stamp = self._backend.update(resource_type.name, before.id, change, expect=before.stamp.version)

@@ -15,7 +15,7 @@ from app.scim.registry import Registry, ResourceType
 from app.scim.representation import Representation
 from app.services.adoption import ADOPTED, Adoption
 from app.services.arrivals import Arrivals
-from app.services.brakes import Brakes
+from app.services.brakes import COUNTED, Brakes
 from app.services.commits import Answer, Commits
 from app.services.contention import Contention
 from app.services.journal import Actor, Journal, Recording, Write, recorded
@@ -26,9 +26,6 @@ from app.services.retirement import Retirement
 from app.services.shown import Representations, Shown
 from backends.base import Backend, Capability
 from backends.errors import NotFound, VersionMismatch
-
-_BRAKED: frozenset[Slot] = frozenset(("active",))
-"""Whether a change of these has an effect that brakes count is seen by what they were."""
 
 
 class Resources:
@@ -154,7 +151,7 @@ class Resources:
                 resource_type, id, Change(planned.blind, planned.deltas), view, recording
             )
         # What was there before the first write is worth a read: nobody else knows it.
-        want = (written if adopts else planned.touches | written & _BRAKED) & resource_type.readable
+        want = (written if adopts else planned.touches | written & COUNTED) & resource_type.readable
         if view is not None:
             want |= view.projection.want
         before = self._backend.get(kind, id, want)
@@ -193,7 +190,7 @@ class Resources:
                 raise PreconditionFailed from error
             recording.done(None)
             if adopts and retires:
-                self._adoption.claim(kind, id, actor)
+                self._adoption.created(kind, id)
 
     def _settled(self, attempt: Callable[[], Answer], conditions: Preconditions, recording: Recording) -> Answer:
         def lost(error: VersionMismatch) -> None:

@@ -122,6 +122,11 @@ class Entries:
         classes = {_CLASS} if self._auxiliary else set()
         return (*self.stamps, *sorted(named | derived | extra | classes))
 
+    @property
+    def values_in(self) -> tuple[str, ...]:
+        """The attributes of `everything` that writes change, those that tell the version and the classes apart."""
+        return tuple(name for name in self.everything[len(self.stamps) :] if name != _CLASS)
+
     def missing_classes(self, entry: Entry, written: Iterable[str]) -> tuple[bytes, ...]:
         """The auxiliary classes of new entries that this one, made by something else, lacks, as far as they allow
         the attributes that are to be written."""
@@ -184,8 +189,11 @@ class Entries:
 
     @cached_property
     def _known_as(self) -> Mapping[str, str]:
-        rules = {name: self._subschema.rule(name) for name in (*self._named, *self._derived, self._rdn)}
-        return {other.lower(): name for name, rule in rules.items() if rule is not None for other in rule.names}
+        bound = sorted({*self._named, *self._derived, self._rdn})
+        # A name with options is that of some values only, and no RDN has it.
+        rules = {name: self._subschema.rule(name) for name in bound if ";" not in name}
+        others = {other.lower(): name for name, rule in rules.items() if rule is not None for other in rule.names}
+        return {**others, **{name: name for name in bound}}
 
     def named_first(self, entry: Entry) -> Entry:
         """The entry with the value that is in its RDN before other values of the same attribute, which servers may give
@@ -207,6 +215,10 @@ class Entries:
                 same = [v for v in values if dn.key(dn.rdn(name, v.decode("utf-8", "replace"))) == key]
                 chosen.update({name: same[0]} if same else {})
         return chosen
+
+    def is_listed(self, attribute: str) -> bool:
+        """Whether an attribute, whose name is in lower case, is one of a slot with many values."""
+        return attribute in self._listed
 
     @cached_property
     def _listed(self) -> frozenset[str]:
@@ -342,8 +354,8 @@ class Entries:
     def digest(self, held: Attributes) -> str:
         """A digest of what the managed attributes hold."""
         total = hashlib.sha256()
-        for name in self.everything[len(self.stamps) :]:
-            if name not in (self._record, _CLASS) and name in held:
+        for name in self.values_in:
+            if name != self._record and name in held:
                 total.update(b"\0".join((name.encode(), *sorted(held[name]))) + b"\1")
         return total.hexdigest()[:24]
 

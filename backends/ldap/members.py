@@ -14,7 +14,6 @@ from config.directory import GroupBindings, MemberSyntax, UserBindings
 _DISPLAY = "displayName"
 _SHOWN = frozenset({_DISPLAY})
 _RANGE = ";range="
-_IGNORING_CASE = frozenset({"2.5.13.2", "2.5.13.11", "1.3.6.1.4.1.1466.109.114.2"})
 
 
 class Members:
@@ -29,9 +28,8 @@ class Members:
         self._member_of = users.bindings.member_of if self.bindings.member_syntax is MemberSyntax.DN else None
         self._name = users.bindings.singles["userName"].attribute
         rule = groups.subschema.rule(self.bindings.member)
-        equality = rule.equality if rule is not None else None
         # Active Directory names no rules, and ignores case.
-        self._exact = equality is not None and not _ignores_case(equality)
+        self._exact = rule is not None and rule.equality is not None and not rule.folds_equality
         self._shown = {b: b.entries.attributes_for(_SHOWN) for b in (groups, users)}
 
     @property
@@ -189,8 +187,3 @@ class Members:
     def _reference(self, branch: Branch, entry: Entry) -> Reference:
         content = branch.content(entry, _SHOWN)
         return Reference(content.id, branch.type.name, content.values.get(_DISPLAY))
-
-
-def _ignores_case(equality: str) -> bool:
-    """Whether the matching rule of that name or OID (RFC 4517 section 4.2) takes letters of both cases for one."""
-    return equality.lower().startswith("caseignore") or equality in _IGNORING_CASE

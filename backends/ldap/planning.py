@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -97,7 +97,7 @@ class Planning:
         old, new = self._entries.native(before, old_dns), self._entries.native(after, dns)
         replaced = _put_back(content)
         replaced.update({n: new.get(n, ()) for n in old.keys() | new.keys() if old.get(n) != new.get(n)})
-        rdn = self._rdn(content.dn, replaced)
+        rdn = self._rdn(content, replaced)
         locked = self.locked_after(content, values)
         self._put_lock(replaced, content, locked)
         return Planned(replaced, rdn, self._next_record(content, after, new, dns, locked))
@@ -150,7 +150,10 @@ class Planning:
         self, content: Content, planned: Planned | None, *, swap: bool, leaving: bool = False
     ) -> list[Modification]:
         """The modifications of a plan; with `swap` they fail when another write of the record came first."""
-        changes = [Modification(Operation.REPLACE, n, v) for n, v in planned.replaced.items()] if planned else []
+        replaced = planned.replaced if planned else {}
+        if planned is not None and planned.rdn is not None:
+            replaced = self.beside(content.dn, replaced)
+        changes = [Modification(Operation.REPLACE, n, v) for n, v in replaced.items()]
         if self._record is None:
             return changes
         after = planned.record if planned is not None and planned.record is not None else content.record
@@ -168,6 +171,22 @@ class Planning:
         if missing:
             changes.insert(0, Modification(Operation.ADD, "objectClass", missing))
         return changes
+
+    def undoing(
+        self, content: Content, changes: Sequence[Modification], name: str, *, swap: bool
+    ) -> list[Modification]:
+        """The modifications that undo these, while the entry is called `name`; with `swap` they fail when another write
+        of the record has come since."""
+        held = dict(content.entry.attributes)
+        if self._held is not None:
+            held[self._held.lower()] = tuple(slot.encode() for slot in content.record.held)
+        before = self.beside(name, {c.attribute: tuple(held.get(c.attribute.lower(), ())) for c in changes})
+        record = self._record if swap and self._record in before else None
+        back = [Modification(Operation.REPLACE, n, v) for n, v in before.items() if n != record]
+        if record is not None:
+            put = (c.values[0] for c in changes if c.attribute == record and c.operation is Operation.ADD)
+            back.extend(_swap(record, next(put, None), content.entry.first(record.lower()) or b""))
+        return back
 
     def nothing(self, content: Content) -> list[Modification]:
         """A modification after which the values are what they were, so that a version can be compared in it. Of no
@@ -218,23 +237,43 @@ class Planning:
                 return slot
         return self.named
 
-    def _rdn(self, name: str, replaced: Native) -> str | None:
-        """The new RDN, if an attribute of the present one changes; those attributes are then left to the renaming. An
-        RDN of several attributes keeps the others, and may lose one that is to have no value."""
-        present = dn.avas(dn.split(name)[0])
+    def _rdn(self, content: Content, replaced: Native) -> str | None:
+        """The new RDN, if an attribute of the present one changes; one that has a single value before and after, or
+        whose other values are not Landfall's, is then left to the renaming. An RDN of several attributes keeps the
+        others, and may lose one that is to have no value."""
+        present = dn.avas(dn.split(content.dn)[0])
         named = [self._entries.known_as(dn.attribute_of(ava)) for ava in present]
         if replaced.keys().isdisjoint(named):
             return None
         if all(replaced.get(attribute) == () for attribute in named):
             return None
         after = []
+        renames = False
         for ava, attribute in zip(present, named, strict=True):
-            values = replaced.pop(attribute, None)
-            if values is None:
+            values = replaced.get(attribute)
+            several = self._entries.is_listed(attribute) and (
+                len(values or ()) > 1 or len(content.entry.attributes.get(attribute, ())) > 1
+            )
+            if values is None or (several and among(ava, values)):
                 after.append(ava)
-            elif values:
+                continue
+            renames = True
+            if not several:
+                del replaced[attribute]
+            if values:
                 after.append(dn.rdn(dn.attribute_of(ava), values[0].decode()))
-        return dn.joined(after)
+        return dn.joined(after) if renames else None
+
+    def beside(self, name: str, replaced: Native) -> Native:
+        """What the attributes can be made to hold while the entry is called `name`: the value that is in its RDN too,
+        which a renaming takes away."""
+        kept: Native = {}
+        for ava in dn.avas(dn.split(name)[0]):
+            attribute = self._entries.known_as(dn.attribute_of(ava))
+            values = replaced.get(attribute)
+            if values is not None and not among(ava, values):
+                kept[attribute] = (dn.value_of(ava).encode(), *values)
+        return {**replaced, **kept}
 
     def _known_references(self, content: Content, values: Mapping[Slot, Value | None]) -> dict[Slot, Value]:
         """The references of an entry as ids; those that the change does not touch stay as they are if the id is
@@ -285,6 +324,12 @@ class Planning:
 def another_has_the_name(error: LdapError) -> bool:
     """Whether a write was refused because an entry, wherever it is, has a name that must be unique."""
     return error.code == faults.ALREADY_EXISTS or _ELSEWHERE.search(error.message) is not None
+
+
+def among(ava: str, values: Sequence[bytes]) -> bool:
+    """Whether the value of a part of an RDN is one of these."""
+    key = dn.key(dn.rdn("", dn.value_of(ava)))
+    return any(dn.key(dn.rdn("", value.decode("utf-8", "replace"))) == key for value in values)
 
 
 def _put_back(content: Content) -> Native:

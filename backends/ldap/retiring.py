@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -19,7 +19,8 @@ from backends.ldap.entries import PASSWORD, Content
 from backends.ldap.members import Members
 from backends.ldap.passwords import Passwords
 from backends.ldap.placement import Placement
-from backends.ldap.planning import DnOf, Planned, Planning
+from backends.ldap.planning import DnOf, Planned, Planning, among
+from backends.ldap.record import Record
 from backends.ldap.references import References
 from backends.ldap.requests import Requests
 from backends.ldap.retired import RetiredBranch
@@ -95,8 +96,9 @@ class Retiring:
         values.update(self._dangling(content, values))
         after = {slot: value for slot, value in {**content.values, **values}.items() if value is not None}
         self._planning.refuse_duplicates(after, id)
-        planned = _one_name(self._planning.restoring(content, entry, values), content, entry)
-        rdn = planned.rdn or self._own_rdn(content)
+        planned = self._planning.restoring(content, entry, values)
+        rdn = self._own_rdn(content, planned.rdn)
+        planned = self._one_name(planned, rdn, content, entry)
         moved = self._back(content, rdn, after)
         self._users.recent.forget(id)
         try:
@@ -203,10 +205,15 @@ class Retiring:
                 found[via] = None
         return found
 
-    def _own_rdn(self, content: Content) -> str:
-        """The RDN that an entry had before it was retired."""
+    def _own_rdn(self, content: Content, planned: str | None) -> str:
+        """The planned RDN, or the one of the entry, with what its parts were before it was retired, as far as the plan
+        does not change them."""
+        present = dn.avas(dn.split(content.dn)[0])
         own = []
-        for ava in dn.avas(dn.split(content.dn)[0]):
+        for ava in present if planned is None else dn.avas(planned):
+            if ava not in present:
+                own.append(ava)
+                continue
             attribute = dn.attribute_of(ava)
             held = content.entry.attributes.get(self._entries.known_as(attribute), ())
             named = not held or any(dn.key(dn.rdn(attribute, v.decode())) == dn.key(ava) for v in held)
@@ -299,24 +306,52 @@ class Retiring:
             raise Unavailable(1) from None
         return self._users.content(self._requests.complete(Entry(now.dn, written.attributes)))
 
+    def _one_name(self, planned: Planned, rdn: str, content: Content, entry: Entry) -> Planned:
+        """The plan without the name that an entry kept beside the one it got because there was no record to hold it.
+        Other values of the attribute stay."""
+        given = {self._entries.known_as(dn.attribute_of(ava)): dn.value_of(ava).encode() for ava in dn.avas(rdn)}
+        replaced = dict(planned.replaced)
+        for ava in dn.avas(dn.split(entry.dn)[0]):
+            name = self._entries.known_as(dn.attribute_of(ava))
+            own, held = content.entry.attributes.get(name, ()), entry.attributes.get(name, ())
+            if name in replaced or name not in given or set(own) == set(held) or given[name] in own:
+                continue
+            gone = {*own, *(value for value in held if among(ava, (value,)))}
+            replaced[name] = (given[name], *(value for value in held if value not in gone))
+        return replace(planned, replaced=replaced)
+
     def _back_to_retired(self, moved: Entry, before: Entry) -> None:
-        """Move an entry that could not be changed to where it was, and let it be what it was there."""
+        """Let an entry that could not be changed be what it was, and move it to where it was."""
         rdn, superior = dn.split(before.dn)
-        several = len(before.attributes.get(_attribute_of(rdn), ())) > 1
+        parts = {*dn.avas(dn.split(moved.dn)[0]), *dn.avas(rdn)}
+        named = {self._entries.known_as(dn.attribute_of(ava)) for ava in parts}
         try:
-            self._keep_locked(self._requests.move(moved.dn, rdn, superior, keep_old=several))
+            # What it is called by goes with the move, before which it is locked.
+            now = self._made_again(self._requests.complete(Entry(moved.dn, {})), before, without=named)
+            shelved = self._requests.move(now.dn, rdn, superior, keep_old=self._was_called(before, moved.dn))
+            self._keep_locked(self._made_again(self._requests.complete(shelved), before, without=frozenset()))
         except (LdapError, StoreError) as error:
             _log.error("%s could not be put back among the retired users: %s", moved.dn, error)
 
+    def _made_again(self, entry: Entry, before: Entry, *, without: Container[str]) -> Entry:
+        """The entry with the record, the lock and the values that it had, by one modification at most."""
+        changes = [
+            Modification(Operation.REPLACE, name, tuple(before.attributes.get(name, ())))
+            for name in self._entries.values_in
+            if name not in without and set(before.attributes.get(name, ())) != set(entry.attributes.get(name, ()))
+        ]
+        held, record = self._users.bindings.held, self._users.bindings.record
+        if held is not None and record is not None:
+            was, now = (Record.read(one.first(record.lower())).held for one in (before, entry))
+            if was != now:
+                changes.append(Modification(Operation.REPLACE, held, tuple(slot.encode() for slot in was)))
+        try:
+            return self._requests.complete(self._requests.modify(entry.dn, changes)) if changes else entry
+        except LdapError as error:
+            _log.warning("%s could not be made what it was before: %s", entry.dn, error)
+            return Entry(entry.dn, {})
 
-def _attribute_of(rdn: str) -> str:
-    """The first attribute of an RDN, in lower case."""
-    return rdn.partition("=")[0].strip().lower()
-
-
-def _one_name(planned: Planned, content: Content, entry: Entry) -> Planned:
-    """The plan without the name that an entry kept beside the one it got because there was no record to hold it."""
-    name = _attribute_of(dn.split(entry.dn)[0])
-    if planned.rdn is None or content.entry.attributes.get(name) == entry.attributes.get(name):
-        return planned
-    return replace(planned, replaced={**planned.replaced, name: (dn.value_of(planned.rdn).encode(),)})
+    def _was_called(self, before: Entry, name: str) -> bool:
+        """Whether an entry had all values of an RDN."""
+        pairs = ((ava, self._entries.known_as(dn.attribute_of(ava))) for ava in dn.avas(dn.split(name)[0]))
+        return all(among(ava, before.attributes.get(attribute, ())) for ava, attribute in pairs)

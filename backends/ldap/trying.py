@@ -210,13 +210,17 @@ def _changed(attributes: Attributes, changes: Sequence[Modification]) -> Mapping
 
 def _renamed(entry: Entry, rdn: str, *, keep_old: bool) -> Attributes:
     attributes = {name: tuple(values) for name, values in entry.attributes.items()}
-    old = dn.split(entry.dn)[0]
-    if not keep_old:
-        name = old.partition("=")[0].strip().lower()
-        attributes[name] = without(attributes.get(name, ()), (dn.value_of(old).encode(),))
-    name, value = rdn.partition("=")[0].strip().lower(), dn.value_of(rdn).encode()
-    attributes[name] = (*without(attributes.get(name, ()), (value,)), value)
+    for ava in () if keep_old else dn.avas(dn.split(entry.dn)[0]):
+        name, value = _named(ava)
+        attributes[name] = without(attributes.get(name, ()), (value,))
+    for ava in dn.avas(rdn):
+        name, value = _named(ava)
+        attributes[name] = (*without(attributes.get(name, ()), (value,)), value)
     return {name: values for name, values in attributes.items() if values}
+
+
+def _named(ava: str) -> tuple[str, bytes]:
+    return dn.attribute_of(ava).lower(), dn.value_of(ava).encode()
 
 
 def _child(rdn: str, superior: str | None, name: str) -> str:

@@ -86,7 +86,8 @@ class Writer:
 
         The values are written first, and with them the expected version is compared; a new password comes after them,
         and the unlocking of an account after its password. Where the password is refused the values are then what they
-        were before; where the connection ends between the two, they stay and the password is the old one.
+        were before, and the version may be another; where the connection ends between the two, the values stay and the
+        password is the old one.
         """
         with self._turn(id):
             return self._update(id, change, expect)
@@ -146,29 +147,24 @@ class Writer:
     def touch(self, entry: Entry, changes: Sequence[Modification]) -> Sequence[Modification]:
         """Make these changes of an entry that refers to another one, with the placeholder where they would leave a
         group without the members that it must have; what was changed: nothing where that is so already."""
-        try:
-            self._requests.modify(entry.dn, changes)
-        except LdapError as error:
-            if error.code in _DONE_CODES:
+        placeholder: tuple[Modification, ...] = ()
+        if self._membership is not None and self._membership.needs_placeholder:
+            placeholder = (self._membership.placeholder,)
+        # Where the placeholder is there at the second attempt, another change has added it since the first one, or the
+        # class is violated by something else.
+        for attempt, first in enumerate(((), placeholder, ())):
+            tried = (*first, *changes)
+            try:
+                self._requests.modify(entry.dn, tried)
+            except LdapError as error:
+                violated = attempt == 0 and error.code == faults.OBJECT_CLASS_VIOLATION and bool(placeholder)
+                if violated or (attempt == 1 and error.code == faults.VALUE_EXISTS):
+                    continue
+                if error.code not in _DONE_CODES:
+                    raise
                 return ()
-            may_help = self._membership is not None and self._membership.needs_placeholder
-            if error.code != faults.OBJECT_CLASS_VIOLATION or not may_help:
-                raise
-            violation = error
-        else:
-            return changes
-        assert self._membership is not None
-        changes = (self._membership.placeholder, *changes)
-        try:
-            self._requests.modify(entry.dn, changes)
-        except LdapError as error:
-            if error.code == faults.VALUE_EXISTS:
-                # It has the placeholder: the class was violated by something else.
-                raise violation from error
-            if error.code not in _DONE_CODES:
-                raise
-            return ()
-        return changes
+            return tried
+        return ()
 
     def put_back(self, entry: Entry, touched: Sequence[Modification]) -> None:
         """Undo what `touch` has changed by adding and deleting values; the last change first, so that a group has its
@@ -279,16 +275,35 @@ class Writer:
         return self._stamp(entry)
 
     def _undo(self, content: Content, done: Planned, written: Entry) -> None:
-        """Make of an entry that was written what it was before."""
+        """Make of an entry that was written what it was before, unless another write has come since."""
         try:
+            self._write_back(content, done, self._requests.complete(written))
             if done.rdn is not None:
                 self._requests.rename(written.dn, dn.split(content.dn)[0])
-            self._take_back(content, self._planning.modifications(content, done, swap=True), Wanted())
             if self.renamed is not None:
-                self.renamed(_after(content.entry, done, written.dn), content.entry)
+                self.renamed(self._after(content.entry, done, written.dn), content.entry)
         except (LdapError, StoreError) as error:
             _log.warning("%s could not be made what it was before: %s", content.dn, error)
         self._branch.recent.forget(content.id)
+
+    def _write_back(self, content: Content, done: Planned, written: Entry) -> None:
+        name = written.dn
+        if self._asserts:
+            changes = self._planning.modifications(content, done, swap=False)
+            back = self._planning.undoing(content, changes, name, swap=False)
+            if not back:
+                return
+            assertion = dn.equality(self._branch.bindings.version, self._stamp(written).version)
+            try:
+                self._requests.modify(name, back, assertion)
+                return
+            except LdapError as error:
+                if error.code != faults.ASSERTION_FAILED or _OF_OVERLAY not in error.message:
+                    raise
+        changes = self._planning.modifications(content, done, swap=True)
+        back = self._planning.undoing(content, changes, name, swap=True)
+        if back:
+            self._requests.modify(name, back)
 
     def planned_apart(
         self, error: LdapError, content: Content, planned: Planned | None, values: Mapping[Slot, Value | None]
@@ -327,16 +342,25 @@ class Writer:
                 entry = self._modify(content, changes, wanted, assertion, values=planned is not None)
         except _Unasserted:
             changes = self._planning.modifications(content, planned, swap=True)
-            entry = self._modify(content, changes, wanted, None, values=planned is not None)
+            if changes or not wanted.empty:
+                entry = self._modify(content, changes, wanted, None, values=planned is not None)
         if planned is not None and planned.rdn is not None:
             entry = self._rename(content, planned.rdn, changes, wanted)
         if planned is not None and self.renamed is not None:
-            self.renamed(content.entry, _after(content.entry, planned, content.dn if entry is None else entry.dn))
+            self.renamed(content.entry, self._after(content.entry, planned, content.dn if entry is None else entry.dn))
             if planned.rdn is not None and entry is not None and self._refers_to_itself(content, planned):
                 # What it says of itself has followed since.
                 entry = Entry(entry.dn, {})
         self._branch.recent.move(content.id, content.dn if entry is None else entry.dn)
         return entry
+
+    def _after(self, before: Entry, planned: Planned, name: str) -> Entry:
+        """What has become of an entry that was changed as planned, and has that DN now."""
+        attributes = {**before.attributes, **planned.replaced}
+        if planned.rdn is not None:
+            for ava in dn.avas(dn.split(name)[0]):
+                attributes[self._entries.known_as(dn.attribute_of(ava))] = (dn.value_of(ava).encode(),)
+        return Entry(name, attributes)
 
     def _refers_to_itself(self, content: Content, planned: Planned) -> bool:
         held = {**content.entry.attributes, **planned.replaced}
@@ -372,13 +396,9 @@ class Writer:
         return self._requests.rename(name, apart)
 
     def _take_back(self, content: Content, changes: Sequence[Modification], wanted: Wanted) -> None:
-        held = dict(content.entry.attributes)
-        if self._branch.bindings.held is not None:
-            held[self._branch.bindings.held.lower()] = tuple(slot.encode() for slot in content.record.held)
-        back = {c.attribute: tuple(held.get(c.attribute.lower(), ())) for c in changes}
+        back = self._planning.undoing(content, changes, content.dn, swap=False)
         if back:
-            undone = [Modification(Operation.REPLACE, name, values) for name, values in back.items()]
-            self._requests.modify(content.dn, undone)
+            self._requests.modify(content.dn, back)
         if self._membership is not None and not wanted.empty:
             for piece in self._membership.modifications(Wanted(wanted.remove, wanted.add)):
                 self._requests.modify(content.dn, piece)
@@ -511,12 +531,3 @@ class Writer:
         finally:
             if taken:
                 lock.release()
-
-
-def _after(before: Entry, planned: Planned, name: str) -> Entry:
-    """What has become of an entry that was changed as planned, and has that DN now."""
-    attributes = {**before.attributes, **planned.replaced}
-    if planned.rdn is not None:
-        rdn = dn.split(name)[0]
-        attributes.update({dn.attribute_of(a).lower(): (dn.value_of(a).encode(),) for a in dn.avas(rdn)})
-    return Entry(name, attributes)

@@ -127,6 +127,19 @@ class TestAMatch:
         assert (user["userName"], user["title"], user["emails"][0]["value"]) == (name, "After", email)
         assert "nickName" not in user
 
+    def test_an_email_that_is_not_written_is_nobody_elses(self, start: Start, name: str) -> None:
+        """That e-mails are unique is no reason to refuse one who is to have none."""
+        service = start(unique_email=True)
+        email = f"mail-{name}"
+        service.client().user(f"first-{name}", emails=[{"type": "work", "value": email}])
+        remit = Remit(attributes=("userName", "title"), outside=Outside.KEEP)
+        integration = service.control.create_integration(f"limited {name}", Access.FULL, remit=remit)
+        token = service.control.add_bearer(integration.id, None).value
+        with Client(service.settings.scim_url, token) as some:
+            answer = post(some, name, email)
+        assert answer.status_code == 201
+        assert "emails" not in answer.json()
+
 
 class TestNoMatch:
     def test_two_that_are_not_managed(

@@ -28,6 +28,7 @@ SOUND = Entry(
     version="2",
     changes='{"before":{"title":"Pilot"},"after":{"title":"Captain"}}',
 )
+DEEP = '{"after":{"title":' + "[" * 300 + "]" * 300 + "}}"
 DAMAGES = [
     pytest.param("changes = 'nonsense'", "changes", "nonsense", id="no-json"),
     pytest.param("changes = '[1]'", "changes", "[1]", id="no-object"),
@@ -35,6 +36,7 @@ DAMAGES = [
     pytest.param("changes = '{\"notes\":[1]}'", "changes", '{"notes":[1]}', id="no-notes"),
     pytest.param('changes = \'{"members":{"m":{}}}\'', "changes", '{"members":{"m":{}}}', id="no-members"),
     pytest.param("changes = '{\"omitted\":{}}'", "changes", '{"omitted":{}}', id="no-digest"),
+    pytest.param(f"changes = '{DEEP}'", "changes", DEEP, id="too-deep"),
     pytest.param("changes = x'ff00'", "changes", r"\xff\x00", id="octets-for-json"),
     pytest.param("changes = CAST(x'7b22ff227d' AS TEXT)", "changes", r'{"\xff"}', id="no-utf8-for-json"),
     pytest.param("name = CAST(x'c3' AS TEXT)", "name", r"\xc3", id="no-utf8-for-name"),

@@ -156,6 +156,29 @@ def test_a_refused_password_gives_the_name_back(
     assert beside.can_sign_in(_dn(beside), FIRST)
 
 
+def test_a_refused_password_leaves_what_came_between(
+    directory: Directory, tree: Tree, beside: Beside, request: pytest.FixtureRequest
+) -> None:
+    """Another client's change, made before the password is refused, is not undone."""
+    with hooked(directory, tree) as (backend, hooks), opened(directory, tree) as other:
+        ann = _ann(backend, title="Dr")
+        if directory.kind == "389ds":
+            request.addfinalizer(lambda: _check_passwords(beside, "off"))
+            _check_passwords(beside, "on")
+
+        def interfere() -> None:
+            hooks.before.clear()
+            other.update("User", ann, Change({"title": "theirs"}))
+
+        # The first modification has the values; the password is the second or an operation of its own.
+        hooks.before["modify"] = lambda: hooks.before.update(modify=interfere, set_password=interfere)
+        with pytest.raises(RejectedValue):
+            backend.update("User", ann, Change({"password": "x", "title": "Prof", "nickName": "N"}))
+        assert hooks.before == {}
+        assert backend.get("User", ann, frozenset({"title"})).values == {"title": "theirs"}
+    assert beside.can_sign_in(_dn(beside), FIRST)
+
+
 def test_a_refused_name_leaves_the_password(backend: LdapBackend, beside: Beside) -> None:
     ann = _ann(backend, active=True)
     backend.create("User", Draft({"userName": "bob@corp.example"}))

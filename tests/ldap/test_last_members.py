@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ldap3
 import pytest
 
 from backends.errors import StoreError
@@ -64,3 +65,26 @@ def test_the_only_member_stays_who_can_not_be_deleted(directory: Directory, tree
         assert beside.connection.delete(f"cn=below,{dn}")
         backend.delete("User", ann.id)
         assert names(backend) == set()
+
+
+@pytest.mark.parametrize("other", ["has only begun", "is done"])
+def test_two_deletions_at_once(other: str, directory: Directory, tree: Tree, beside: Beside) -> None:
+    """Of the only member: between two attempts of the one, the other has put the placeholder into the group."""
+    if directory.kind != "openldap":
+        pytest.skip("a group may be without members")
+    with hooked(directory, tree) as (backend, hooks):
+        ann = new_user(backend, ANN)
+        dn = _dn(beside)
+        _group(beside, dn)
+
+        def interfere() -> None:
+            changes = [(ldap3.MODIFY_ADD, [PLACEHOLDER])]
+            if other == "is done":
+                changes.append((ldap3.MODIFY_DELETE, [dn]))
+            assert beside.connection.modify(f"cn=Foreign,{tree.groups}", {"member": changes})
+
+        hooks.before["modify"] = lambda: hooks.before.update(modify=interfere)
+        backend.delete("User", ann.id)
+        assert hooks.before == {}
+        assert names(backend) == set()
+        assert _held(beside) == [PLACEHOLDER]

@@ -8,11 +8,15 @@ import pytest
 from app.scim.query import Change, Delta, Draft
 from backends.errors import Duplicate
 from backends.ldap.backend import LdapBackend
+from backends.ldap.drivers.base import Entry
+from backends.ldap.planning import Planned
+from config.directory import Single
 from tests.ldap.hooks import hooked
-from tests.ldap.store import Beside
+from tests.ldap.store import Beside, opened, with_users
 from tests.ldap.test_faults import adding, members, new_group
 from tests.ldap.test_odd_entries import found
 from tests.support.directories import Directory, Tree
+from tests.support.ldapstores import bindings_for
 
 NAMES = frozenset({"userName", "name.formatted", "name.familyName"})
 
@@ -68,6 +72,51 @@ def test_the_second_part_of_an_rdn(backend: LdapBackend, people: Beside) -> None
     assert _held(people, "(uid=ac)", "cn", "sn") == (["cn=A B", "sn=C"], {"cn": ["A B"], "sn": ["C"]})
 
 
+@pytest.mark.parametrize("mails", [("a", "b"), ("b", "c"), ("b", "a"), ("b",), ("c", "A"), ()], ids="-".join)
+@pytest.mark.parametrize("before", [("a",), ("a", "z")], ids="-".join)
+def test_a_part_with_several_values(
+    before: tuple[str, ...], mails: tuple[str, ...], backend: LdapBackend, people: Beside
+) -> None:
+    """Every value is written, whichever names the entry, and none that is to go stays; also when a user comes back."""
+    _person(people, "cn=Jane+mail=a@x.example", sn="Parts", uid="parts", mail=[f"{mail}@x.example" for mail in before])
+    (id,) = found(backend, 'userName eq "parts"')
+    given = [{"value": f"{mail}@x.example", "type": "work", "primary": not at} for at, mail in enumerate(mails)]
+    for retired in (False, True):
+        if retired:
+            back = [{"value": f"{mail}@x.example", "type": "work"} for mail in before]
+            backend.update("User", id, Change({"emails": back}))
+            backend.retire("User", id)
+            backend.restore("User", id, Change({"emails": given or None}))
+        else:
+            backend.update("User", id, Change({"emails": given or None}))
+        rdn, held = _held(people, "(sn=Parts)", "mail")
+        assert [mail.lower() for mail in held["mail"]] == sorted(f"{mail.lower()}@x.example" for mail in mails)
+        assert "cn=Jane" in rdn
+        assert len(rdn) == (2 if mails else 1)
+        read = backend.get("User", id, frozenset({"emails"})).values
+        assert read == ({"emails": given} if mails else {})
+
+
+def test_a_name_with_an_option_is_no_alias(directory: Directory, tree: Tree, people: Beside) -> None:
+    """Where `cn;lang-de` is bound too, an entry that is named by `cn` is renamed by what `cn` is bound to."""
+    shipped = bindings_for(directory.kind, tree)
+    bindings = with_users(shipped, singles={**shipped.users.singles, "nickName": Single("cn;lang-de")})
+    with opened(directory, tree, bindings) as backend:
+        _person(people, "cn=Jane", sn="Option", uid="option")
+        (id,) = found(backend, 'userName eq "option"')
+        backend.update("User", id, Change({"name.formatted": "Janet"}))
+    assert _held(people, "(sn=Option)", "cn") == (["cn=Janet"], {"cn": ["Janet"]})
+
+
+def test_other_names_are_kept_by_who_comes_back(backend: LdapBackend, people: Beside) -> None:
+    """Under a new name the user has the others that it had."""
+    _person(people, "uid=two", sn="Several", cn="x", uid=["aaa", "two"])
+    (id,) = found(backend, 'userName eq "two"')
+    backend.retire("User", id)
+    backend.restore("User", id, Change({"userName": "new"}))
+    assert _held(people, "(sn=Several)", "uid") == (["uid=new"], {"uid": ["aaa", "new"]})
+
+
 def test_an_rdn_of_two_parts_is_retired_and_restored(backend: LdapBackend, people: Beside) -> None:
     """Under another name where its own is taken there; it comes back with both parts."""
     _person(people, "uid=mv+cn=Mv Person", sn="Two")
@@ -111,6 +160,15 @@ def test_an_rdn_of_another_attribute(backend: LdapBackend, people: Beside) -> No
     group = backend.get("Group", team, frozenset({"displayName"}))
     assert group.values == {"displayName": "New Team"}
     assert members(backend, group) == [id]
+
+
+def test_a_new_name_under_an_alias(backend: LdapBackend, people: Beside) -> None:
+    """What a renamed entry has is told by the name by which the attribute is bound, whatever the RDN calls it. The
+    servers here put the first name into every DN, or end at such a renaming."""
+    before = Entry(f"userid=old,{people.tree.people}", {"uid": (b"old",), "cn": (b"x",)})
+    writer = backend._opened().writers["User"]
+    after = writer._after(before, Planned({}, "userid=new", None), f"userid=new,{people.tree.people}")
+    assert after.attributes == {"uid": (b"new",), "cn": (b"x",)}
 
 
 def test_a_name_is_given_back(directory: Directory, tree: Tree, people: Beside, backend: LdapBackend) -> None:

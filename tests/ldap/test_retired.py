@@ -10,8 +10,10 @@ import pytest
 from app.scim.query import Change, Delta, Draft, Query, Resource, ResourceId, Window
 from app.scim.registry import ENTERPRISE_SCHEMA, load
 from backends.base import Capability
-from backends.errors import Duplicate, NotFound, Protected, RejectedValue, Unavailable
+from backends.errors import Duplicate, NotFound, Protected, RejectedValue, StoreError, Unavailable
+from backends.ldap import faults
 from backends.ldap.backend import LdapBackend
+from backends.ldap.drivers.base import LdapError
 from config.directory import Bindings, MemberSyntax
 from tests.ldap.hooks import Hooks, hooked
 from tests.ldap.store import Beside, opened, with_users
@@ -333,6 +335,65 @@ def test_without_a_record(directory: Directory, tree: Tree, beside: Beside) -> N
         assert backend.restore("User", first.id, Change()).values == first.values
         assert beside.can_sign_in(beside.entry("(|(uid=ann@*)(userPrincipalName=ann@*))", ("cn",))[0], FIRST)
         assert _retired(backend) == []
+
+
+def test_without_a_record_a_part_of_the_name_stands_in(openldap: OpenLDAP) -> None:
+    """Of an RDN of two parts the second is another one among the retired users; the name beside it outlasts a
+    restoration that fails, and is gone after one that gives another."""
+    tree = openldap.new_tree()
+    bindings = _without_record(bindings_for("openldap", tree))
+    with opened(openldap, tree, bindings) as backend, openldap.session() as connection:
+        beside = Beside(openldap, tree, connection)
+        for base, name in ((tree.retired, "First"), (tree.people, "Jane")):
+            attributes = {"sn": name, "displayName": name, "uid": ["jdoe"]}
+            assert connection.add(f"cn=Jane+uid=jdoe,{base}", "inetOrgPerson", attributes)
+        (jane,) = (item.id for item in backend.search("User", Query(frozenset())).items)
+
+        def held() -> tuple[set[str], list[str]]:
+            dn, has = _entry(beside, "Jane")
+            return set(dn.partition(",")[0].split("+")), has["uid"]
+
+        for change in ({"userName": "other"}, {"name.formatted": "Janet"}, {}):
+            backend.retire("User", jane)
+            rdn, names = held()
+            assert len(names) == 2
+            assert "uid=jdoe" not in rdn
+            with pytest.raises(RejectedValue):
+                backend.restore("User", jane, Change({**change, "title": "x", "password": "x"}))
+            assert (held()[0], set(held()[1])) == (rdn, set(names))
+            assert jane in _retired(backend, ["jdoe"])
+            backend.restore("User", jane, Change(dict(change)))
+            name, formatted = change.get("userName", "jdoe"), change.get("name.formatted", "Jane")
+            assert held() == ({f"cn={formatted}", f"uid={name}"}, [name])
+            backend.update("User", jane, Change({"userName": "jdoe", "name.formatted": "Jane"}))
+    openldap.empty(tree)
+
+
+def test_a_restoration_that_fails_late(directory: Directory, tree: Tree, beside: Beside) -> None:
+    """After the record was written: the entry has everything that it had, the time and its own name among it."""
+    with opened(directory, tree) as backend, hooked(directory, tree) as (failing, hooks):
+        other = _ann(backend)
+        backend.retire("User", other.id)
+        ann = _ann(backend, title="Dr", nickName="Kept in the record")
+        backend.retire("User", ann.id)
+
+        def state() -> tuple[str, dict[str, list[str]]]:
+            dn, has = beside.entry("(&(displayName=Ann)(title=Dr))")
+            server = {"whenchanged", "usnchanged", "dscorepropagationdata"}
+            return dn, {name: sorted(values) for name, values in has.items() if name not in server}
+
+        def refuse() -> None:
+            raise LdapError(faults.UNWILLING, "no more writes")
+
+        before, when = state(), [item.stamp.modified for item in backend.retired("User", frozenset()).items]
+        hooks.before["modify"] = lambda: hooks.before.update(modify=refuse)
+        with pytest.raises(StoreError):
+            failing.restore("User", ann.id, Change({"title": "Prof", "nickName": "New", MANAGER: ann.id}))
+        assert hooks.before == {}
+        assert state() == before
+        assert [item.stamp.modified for item in backend.retired("User", frozenset()).items] == when
+        assert not beside.can_sign_in(before[0], FIRST)
+        assert backend.restore("User", ann.id, Change()).values == ann.values
 
 
 def test_without_the_key_nobody_is_retired(directory: Directory, tree: Tree) -> None:

@@ -100,3 +100,25 @@ def test_ldif_does_what_was_tried(openldap: OpenLDAP, tmp_path: Path) -> None:
         assert members(backend, team.id) == {ann.id, bob.id}
         assert backend.get("User", bob.id, frozenset({MANAGER})).values == {MANAGER: ann.id}
     openldap.empty(tree)
+
+
+def test_an_entry_of_two_names(openldap: OpenLDAP) -> None:
+    """A trial gives an entry whose RDN has two parts the values that the directory gives it."""
+    tree = openldap.new_tree()
+    want = frozenset({"userName", "name.formatted"})
+    with opened(openldap, tree) as backend, openldap.session() as connection:
+        assert connection.add(f"uid=mv+cn=Mv Person,{tree.people}", "inetOrgPerson", {"sn": "Two"})
+        (person,) = backend.search("User", Query(want)).items
+        names = [{"name.formatted": "Other"}, {"userName": "new"}, {"userName": "both", "name.formatted": "Both"}]
+        with backend.trial() as tried:
+            seen = []
+            for values in names:
+                tried.backend.update("User", person.id, Change(dict(values)))
+                seen.append(tried.backend.get("User", person.id, want).values)
+            (found,) = tried.backend.search("User", Query(want)).items
+            assert found.values == seen[-1]
+        for values, expected in zip(names, seen, strict=True):
+            backend.update("User", person.id, Change(dict(values)))
+            assert backend.get("User", person.id, want).values == expected
+        assert seen[-1] == names[-1]
+    openldap.empty(tree)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +14,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from app.control import AuditRecord, ControlStore, Wanted
+from app.control import AuditRecord, ControlStore, ControlUnavailable, Wanted
 from app.control import audit as audit_module
 from app.control.audit_models import FOUND_NOT_DONE, FOUND_UNCLEAR
 from app.scim.query import Delta
@@ -220,6 +222,26 @@ def test_a_record_that_the_trail_does_not_take_is_set_aside(
     (line,) = spools.aside.path.read_bytes().splitlines()
     assert orjson.loads(line)["name"] == "group2"
     assert orjson.loads(orjson.loads(line)["changes"])["after"] == {"displayName": "group2"}
+
+
+@pytest.mark.parametrize("damage", ["seq = 'x'", "hash = x'ff'"])
+def test_where_the_trail_itself_is_damaged_all_records_wait(
+    damage: str, control: ControlStore, spools: Spools, recovery: Recovery, tmp_path: Path
+) -> None:
+    """The fault is no record's: none is set aside, and all come in when it has been mended."""
+    leave(tmp_path / "audit", [ended(1), ended(2)])
+    marks = "UPDATE audit_marks SET {} WHERE name = 'head'"
+    with closing(sqlite3.connect(tmp_path / "control.db")) as connection:
+        (mark,) = connection.execute("SELECT seq, hash FROM audit_marks WHERE name = 'head'").fetchall()
+        connection.execute(marks.format(damage))
+        connection.commit()
+        with pytest.raises(ControlUnavailable, match="audit verify"):
+            recovery.run(lambda: None)
+        assert (spools.aside.count(), list(control.audit.records(Wanted()))) == (0, [])
+        connection.execute(marks.format("seq = ?, hash = ?"), mark)
+        connection.commit()
+    assert recovery.run(lambda: None).moved == 2
+    assert [record.name for record in control.audit.records(Wanted())] == ["group1", "group2"]
 
 
 def test_whatever_was_begun_is_judged(

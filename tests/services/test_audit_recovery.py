@@ -321,6 +321,32 @@ def test_what_was_to_go(world: World, operation: Operation) -> None:
     assert world.outcome(operation, user.id, **intended) == FOUND_DONE
 
 
+def test_a_retirement_that_had_begun(world: World) -> None:
+    """A directory locks first, and moves later: what was begun is done."""
+    user = world.user(title="Pilot")
+    before = {"userName": "mira", "title": "Pilot"}
+    intended: dict[str, Any] = {"values": dict.fromkeys(before), "before": before, "read": _EVERYTHING}
+    world.backend.update("User", user.id, Change({"active": False}))
+    assert world.outcome("retire", user.id, **intended) == FOUND_DONE
+    assert [one.id for one in world.backend.retired("User", frozenset()).items] == [user.id]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in the trail", "on its way"])
+def test_a_retirement_before_somebody_was_deactivated(world: World, late: bool) -> None:
+    """Who is locked by a write that is known was not about to be retired."""
+    user = world.user(title="Pilot")
+    before = {"userName": "mira", "title": "Pilot"}
+    intended: dict[str, Any] = {"values": dict.fromkeys(before), "before": before, "read": _EVERYTHING}
+    world.killed((Write(ACTOR, "retire", "User", user.id), intended, False))
+    stamp = world.backend.update("User", user.id, Change({"active": False}))
+    lock = Write(ACTOR, "patch", "User", user.id, outcome="done", version=stamp.version, after={"active": False})
+    if not late:
+        world.killed((lock, {"values": {"active": False}}, True))
+    outcomes = {record.operation: record.outcome for record in world.found([lock] if late else [])}
+    assert outcomes == {"retire": FOUND_NOT_DONE, "patch": "done"}
+    assert world.backend.get("User", user.id, frozenset({"active"})).values == {"active": False}
+
+
 @pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
 def test_a_retired_user_who_was_to_go_for_ever(world: World, named: bool) -> None:
     user = world.user()

@@ -9,11 +9,13 @@ from typing import Protocol
 import orjson
 import structlog
 
-from app.control import AuditRecord, AuditTrail, ControlError, Entry
+from app.control import AuditRecord, AuditTrail, Entry
 from app.services.audit.aside import Aside
 
 _BATCH = 200
 _BATCH_OCTETS = 4 * 1024 * 1024
+_OF_ENTRIES = (TypeError, ValueError, OverflowError)
+"""What making a record of an entry raises, and writing it; UnicodeError is a ValueError."""
 _log = structlog.get_logger("landfall.audit")
 
 
@@ -50,9 +52,8 @@ def set_aside(aside: Aside, strange: Iterable[bytes]) -> None:
 def _append(trail: AuditTrail, entries: Sequence[Entry], sink: Sink | None, aside: Aside) -> None:
     try:
         records = trail.append(entries)
-    except ControlError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever one entry brings about, the others must not wait for it
+    except _OF_ENTRIES as error:
+        # An entry brings this about; the others must not wait for it.
         if len(entries) == 1:
             _log.error("the trail does not take a record", record=entries[0].record, exc_info=error)
             aside.keep(orjson.dumps(asdict(entries[0])), f"{type(error).__name__}: {error}")

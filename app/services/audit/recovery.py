@@ -22,7 +22,7 @@ from app.services.audit.moving import Sink, move, set_aside
 from app.services.audit.spool import Spools
 from app.services.journal import SET, UNCLEAR
 from backends.base import Backend, Capability
-from backends.errors import NotFound, RejectedValue, StoreError, TooManyCandidates
+from backends.errors import NotFound, RejectedValue, StoreError, TooManyCandidates, VersionMismatch
 
 T = TypeVar("T")
 
@@ -31,9 +31,10 @@ _SLACK = 2_000_000
 _NAMES = ("userName", "displayName", "externalId")
 _GONE = ("delete", "retire")
 _RETIRABLE = "User"
+_ACTIVE = "active"
 _WITNESSES = 20
 """Members that are missing of which one is looked for that exists: of those that are no more nothing can be told."""
-_OF_STORES = (ControlError, StoreError, OSError)
+_OF_STORES = (ControlError, StoreError, OSError, MemoryError)
 _OF_VALUES = (RejectedValue, TooManyCandidates)
 _log = structlog.get_logger("landfall.audit")
 
@@ -152,7 +153,7 @@ class Recovery:
         if not self._serves(story):
             return story.entry(FOUND_UNCLEAR)
         resource_type = self._registry.type(kind)
-        wanted = frozenset(story.fields["after"]) & resource_type.readable
+        wanted = frozenset((*story.fields["after"], _ACTIVE)) & resource_type.readable
         if id is None:
             found = self._created(resource_type, story, wanted)
         else:
@@ -163,6 +164,8 @@ class Recovery:
         if found is None:
             return story.entry(self._without_resource(story))
         claimed = self._trail.with_version(kind, found.id, found.stamp.version)
+        if claimed is None and _is_half_retired(story, found):
+            return _Doubt(story, found, set(), set())
         outcome = self._outcome(story, found, claimed)
         if outcome == FOUND_UNCLEAR and id is not None:
             return self._doubt(story, found)
@@ -259,6 +262,8 @@ class Recovery:
         if story.fields["id"] is None:
             claimed = self._trail.with_version(found.kind, found.id, found.stamp.version)
             return _entry(story, found, self._outcome(story, found, claimed), claimed)
+        if story.fields["operation"] in _GONE:
+            return story.entry(self._retired(found))
         slots, ids, cleared = self._changed_since(story, found)
         if _made_at_once(story, found, slots):
             return story.entry(FOUND_DONE)
@@ -266,6 +271,19 @@ class Recovery:
         known = known or self._others_left(story, found)
         refuted = known and bool(doubt.slots - slots or (not cleared and doubt.ids - ids))
         return story.entry(FOUND_NOT_DONE if refuted else FOUND_UNCLEAR)
+
+    def _retired(self, found: Resource) -> str:
+        """The outcome for a user whom the store was about to retire and has locked. What was begun is done, unless
+        somebody is known to have come after: the client has had no answer, and may never ask again."""
+        if self._trail.with_version(found.kind, found.id, found.stamp.version) is not None:
+            return FOUND_NOT_DONE
+        try:
+            self._backend.retire(found.kind, found.id, expect=found.stamp.version)
+        except VersionMismatch:
+            return FOUND_NOT_DONE
+        except NotFound:
+            pass
+        return FOUND_DONE
 
     def _changed_since(self, story: Story, found: Resource) -> tuple[set[str], set[str], bool]:
         """The slots and the members that later records of the resource name, and whether one of these names all."""
@@ -321,6 +339,13 @@ class Recovery:
         if delta["clear"]:
             return present == set(delta["add"])
         return present.issuperset(delta["add"]) and present.isdisjoint(delta["remove"])
+
+
+def _is_half_retired(story: Story, found: Resource) -> bool:
+    """Whether somebody who was to be retired is there and locked: a store that takes several steps may have taken
+    some."""
+    was = story.fields["before"].get(_ACTIVE)
+    return story.fields["operation"] == "retire" and was is not False and found.values.get(_ACTIVE) is False
 
 
 def _may_be_made(record: AuditRecord) -> bool:
