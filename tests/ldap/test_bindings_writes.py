@@ -153,6 +153,7 @@ def test_active_directory_refuses_the_same_value_twice(samba: SambaAD) -> None:
             assert refusal(backend) == {key: "is the same to the directory as 'a' before it"}
             with pytest.raises(StoreError):
                 new_user(backend, name)
+    samba.empty(tree)
 
 
 @pytest.mark.parametrize(
