@@ -239,7 +239,7 @@ def test_a_spool_with_odd_values_is_recovered(landfall: Landfall) -> None:
     upgrade_sql(f"sqlite:///{landfall.home / 'landfall.db'}")
     long_ago = NOW - timedelta(hours=3)
     spool = Spool(landfall.home / "audit")
-    spool.append(_told(1, NOW))
+    spool.append(_told(1, datetime.now(UTC)))
     assert _audit_findings(landfall) == []
     spool.append(_told(2, long_ago, name=5, after={"displayName": 5}))
     spool.append(_told(3, NOW - timedelta(hours=2)))
