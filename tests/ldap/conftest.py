@@ -25,9 +25,11 @@ KIND_OF_FIXTURE = {"openldap": "openldap", "ds389": "389ds", "samba": "samba"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`directory` is each selected kind in turn."""
+    """`directory` is each selected kind in turn, of those that the marker `directories` names where there is one."""
     if "directory" in metafunc.fixturenames:
-        kinds = [pytest.param(kind, id=kind, marks=_group(kind)) for kind in selected_directories()]
+        marker = metafunc.definition.get_closest_marker("directories")
+        chosen = [kind for kind in selected_directories() if marker is None or kind in marker.args]
+        kinds = [pytest.param(kind, id=kind, marks=_group(kind)) for kind in chosen]
         metafunc.parametrize("directory", kinds, indirect=True, scope="session")
 
 

@@ -129,13 +129,15 @@ def test_a_filter_with_case_on_an_attribute_with_it(backend: LdapBackend) -> Non
     assert found(backend, 'profileUrl co "/ann"') == []
 
 
-def test_a_name_on_an_attribute_with_case(openldap_and_389: Directory, tree: Tree) -> None:
+# In Active Directory userPrincipalName is the attribute of the name.
+@pytest.mark.directories("openldap", "389ds")
+def test_a_name_on_an_attribute_with_case(directory: Directory, tree: Tree) -> None:
     """A userName that differs in case only is taken all the same."""
-    shipped = _exact_bindings(openldap_and_389, tree, "labeledURI")
+    shipped = _exact_bindings(directory, tree, "labeledURI")
     singles = {slot: single for slot, single in shipped.users.singles.items() if slot != "title"}
     derived = {**shipped.users.derived, "uid": Derived(("externalId",))}
     named = with_users(shipped, singles={**singles, "userName": Single("labeledURI")}, derived=derived)
-    with opened(openldap_and_389, tree, named) as backend:
+    with opened(directory, tree, named) as backend:
         ann = backend.create("User", Draft({"userName": "Ann", "externalId": "1"}))
         bob = backend.create("User", Draft({"userName": "Bob", "externalId": "2"}))
         with pytest.raises(Duplicate) as refused:
@@ -147,17 +149,10 @@ def test_a_name_on_an_attribute_with_case(openldap_and_389: Directory, tree: Tre
         assert found(backend, 'userName eq "ann"') == [ann.id]
 
 
-@pytest.fixture
-def openldap_and_389(directory: Directory) -> Directory:
-    """Active Directory has the userName in an attribute of its own."""
-    if directory.kind == "active-directory":
-        pytest.skip("userPrincipalName is the attribute of the name")
-    return directory
-
-
-def test_values_that_are_one_to_the_directory(openldap_and_389: Directory, tree: Tree) -> None:
+@pytest.mark.directories("openldap", "389ds")
+def test_values_that_are_one_to_the_directory(directory: Directory, tree: Tree) -> None:
     """A new entry that is refused for it is no sign that the directory is away."""
-    shipped = bindings_for(openldap_and_389.kind, tree)
+    shipped = bindings_for(directory.kind, tree)
     twice = with_users(shipped, fixed={"description": ("Same", "same")})
-    with opened(openldap_and_389, tree, twice) as backend, pytest.raises(RejectedValue):
+    with opened(directory, tree, twice) as backend, pytest.raises(RejectedValue):
         backend.create("User", Draft({"userName": ANN, "active": True}))
