@@ -17,7 +17,8 @@ from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
-_TICKS = os.sysconf("SC_CLK_TCK")
+_OF_PROCESS = 2
+"""What makes the id of a clock of a process's id (CPUCLOCK_SCHED of Linux)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,5 @@ def _children(pid: int) -> list[int]:
 
 
 def _cpu_seconds(pid: int) -> float:
-    # The name of the program stands in brackets and may hold spaces.
-    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(numbers[11]) + int(numbers[12])) / _TICKS
+    """CPU time of a process, with its threads that have ended; to the nanosecond, unlike what /proc tells."""
+    return time.clock_gettime((~pid << 3) | _OF_PROCESS)
