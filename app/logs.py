@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 import structlog
@@ -10,26 +11,36 @@ import structlog
 from app.services.journal import Write
 from config.settings import LogSettings
 
+_PLAIN = re.compile(r"[\w.:/@+-]+", re.ASCII)
+"""Text that needs no quotes: it can't be taken for anything else, and does not begin another line."""
+
 
 def configure(settings: LogSettings) -> None:
     """Afterwards structlog writes to standard error in the configured form and from the configured level on."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.processors.JSONRenderer() if settings.format == "json" else _text,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _text(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    """Time, level, what happened, and the rest as `name=value`; below it what an exception tells. structlog's own form
+    for people takes as long as a statement of the store."""
+    time, level, what = event.pop("timestamp"), event.pop("level"), event.pop("event")
+    exception = event.pop("exception", None)
+    line = " ".join([f"{time} [{level}] {what}", *[f"{name}={_value(value)}" for name, value in event.items()]])
+    return line if exception is None else f"{line}\n{exception}"
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else repr(value)
 
 
 class LoggedJournal:

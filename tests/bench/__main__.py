@@ -15,8 +15,8 @@ from tests.bench.cases import CASES, Case
 from tests.bench.load import CONNECTIONS, Load, client
 from tests.bench.measure import (
     LARGE,
-    ROUNDS,
     SMALL,
+    TURNS,
     Comparison,
     Figure,
     SizeFigure,
@@ -42,14 +42,14 @@ def main() -> None:
     if arguments.profile:
         case = next(case for case in CASES if case.name == arguments.profile)
         name = arguments.backends.partition(",")[0]
-        console.print(_layers(name, case, profile(name, case, max(1, arguments.requests // 10))))
+        console.print(_layers(name, case, profile(name, case, max(1, arguments.requests // 40))))
         return
     names = [name.strip() for name in arguments.backends.split(",") if name.strip()]
     if unknown := set(names) - set(NAMES):
         raise SystemExit(f"there is no {', '.join(sorted(unknown))}; known are {', '.join(NAMES)}")
     console.print(
         f"One gunicorn worker with threads, {USERS} users and {GROUPS} groups, {CONNECTIONS} kept connections, "
-        f"{ROUNDS} rounds of up to {arguments.requests} requests, each beside one of the bare route. "
+        f"up to {arguments.requests} requests of a case in {TURNS} turns with the bare route. "
         "CPU is that of gunicorn alone."
     )
     measured: dict[str, Sequence[Figure]] = {}
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     )
     default = ",".join(name for name in named.split(",") if name in NAMES)
     parser.add_argument("--backends", default=default, help=", ".join(NAMES))
-    parser.add_argument("--requests", type=int, default=2000, help="most requests of a case in a round (default: 2000)")
+    parser.add_argument("--requests", type=int, default=8000, help="most requests of a case (default: 8000)")
     parser.add_argument("--audit", action="store_true", help="measure writes with and without the audit only")
     parser.add_argument("--profile", choices=[case.name for case in CASES], help="show where a case's time goes")
     return parser.parse_args()

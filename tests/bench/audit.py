@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tests.bench.cases import CASES, Case, Population
 from tests.bench.load import Load
-from tests.bench.measure import WARM_UP
+from tests.bench.measure import Side, in_turns, per_turn
 from tests.bench.population import populate
 from tests.bench.server import Server, serving
 from tests.bench.storage import prepare, storage
 
-_TURNS = 40
-"""What is compared differs by little, and a machine is not equally fast at all times."""
-_SETTLED_SECONDS = 2
-"""After that the records of all writes are in the trail; that work is counted too."""
 _WRITES = ("post", "patch", "members")
 
 
@@ -48,15 +43,6 @@ def measure_audit(load: Load, name: str, requests: int, token: Callable[[Server,
 
 
 def _figure(load: Load, pair: list[tuple[Server, Population]], case: Case, requests: int) -> AuditFigure:
-    count = int(requests * case.share) // 2 * 2
-    for server, known in pair:
-        load.seconds(server.port, case.make(known, WARM_UP), case.wanted)
-    time.sleep(_SETTLED_SECONDS)
-    before = [server.cpu_seconds() for server, _ in pair]
-    for turn in range(_TURNS):
-        for server, known in pair if turn % 2 else reversed(pair):
-            load.seconds(server.port, case.make(known, count), case.wanted)
-    time.sleep(_SETTLED_SECONDS)
-    spent = [server.cpu_seconds() - earlier for (server, _), earlier in zip(pair, before, strict=True)]
-    audited, bare = (seconds * 1000 / (_TURNS * count) for seconds in spent)
-    return AuditFigure(case, audited, bare)
+    count = per_turn(case, requests)
+    audited, bare = in_turns(load, *(Side(server, known, case, count) for server, known in pair))
+    return AuditFigure(case, audited.cpu_ms, bare.cpu_ms)

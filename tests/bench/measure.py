@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -12,7 +13,9 @@ from tests.bench.server import Server
 from tests.bench.storage import Storage
 
 WARM_UP = 200
-ROUNDS = 5
+TURNS = 40
+_SETTLED_SECONDS = 1.0
+"""After that what a server does later than its answers has been done."""
 SMALL, LARGE = 100, 100_000
 _REPEATED = 200
 
@@ -20,7 +23,7 @@ _REPEATED = 200
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What one request of a case costs: CPU in milliseconds, how many bare routes that is, and how many requests were
-    answered in a second."""
+    answered in a second at best."""
 
     case: Case
     cpu_ms: float
@@ -68,34 +71,63 @@ class Target:
     known: Population
 
 
-def measure(load: Load, target: Target, case: Case, requests: int) -> Figure:
-    """A few rounds, each beside one of the bare route, for the machine is not equally fast at all times.
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A server that is sent that many requests of a case in each turn."""
 
-    The cheapest round counts for CPU and throughput, since whatever else the machine does only ever adds; the ratio
-    is the median over the rounds.
-    """
-    count = max(2, int(requests * case.share) // 2 * 2)
-    for server, warmed in ((target.bare, BARE), (target.service, case)):
-        load.seconds(server.port, warmed.make(target.known, min(WARM_UP, count)), warmed.wanted)
-    bare, own = [], []
-    for _ in range(ROUNDS):
-        bare.append(run_round(load, target.bare, BARE, BARE.make(target.known, requests // 2)))
-        own.append(run_round(load, target.service, case, case.make(target.known, count)))
-    ratio = median(mine[0] / yardstick[0] for mine, yardstick in zip(own, bare, strict=True))
-    return Figure(case, min(cpu for cpu, _ in own), ratio, max(rate for _, rate in own))
+    server: Server
+    known: Population
+    case: Case
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU milliseconds of a request, over all that were sent, and how many were answered in a second at best."""
+
+    cpu_ms: float
+    per_second: float
+
+
+def in_turns(load: Load, *sides: Side) -> list[Spent]:
+    """What each side spends while they are sent requests in many short turns, for a machine is not equally fast at all
+    times; what a server does after its answers counts too."""
+    for side in sides:
+        load.seconds(side.server.port, side.case.make(side.known, WARM_UP), side.case.wanted)
+    time.sleep(_SETTLED_SECONDS)
+    before = [side.server.cpu_seconds() for side in sides]
+    rates: list[list[float]] = [[] for _ in sides]
+    for turn in range(TURNS):
+        for rate, side in list(zip(rates, sides, strict=True))[:: 1 if turn % 2 else -1]:
+            requests = side.case.make(side.known, side.count)
+            rate.append(side.count / load.seconds(side.server.port, requests, side.case.wanted))
+    time.sleep(_SETTLED_SECONDS)
+    spent = [side.server.cpu_seconds() - earlier for side, earlier in zip(sides, before, strict=True)]
+    return [
+        Spent(seconds * 1000 / (TURNS * side.count), max(rate))
+        for side, seconds, rate in zip(sides, spent, rates, strict=True)
+    ]
+
+
+def measure(load: Load, target: Target, case: Case, requests: int) -> Figure:
+    """The case beside the bare route. `requests` are sent in all, or the case's share of them."""
+    own, bare = in_turns(
+        load,
+        Side(target.service, target.known, case, per_turn(case, requests)),
+        Side(target.bare, target.known, BARE, per_turn(BARE, requests)),
+    )
+    return Figure(case, own.cpu_ms, own.cpu_ms / bare.cpu_ms, own.per_second)
 
 
 def measure_bare(load: Load, target: Target, requests: int) -> Figure:
     """The yardstick itself."""
-    rounds = [run_round(load, target.bare, BARE, BARE.make(target.known, requests)) for _ in range(ROUNDS)]
-    return Figure(BARE, min(cpu for cpu, _ in rounds), 1.0, max(rate for _, rate in rounds))
+    (bare,) = in_turns(load, Side(target.bare, target.known, BARE, per_turn(BARE, requests)))
+    return Figure(BARE, bare.cpu_ms, 1.0, bare.per_second)
 
 
-def run_round(load: Load, server: Server, case: Case, requests: Sequence[bytes]) -> tuple[float, float]:
-    """CPU milliseconds of one of the requests, and how many were answered in a second."""
-    before = server.cpu_seconds()
-    seconds = load.seconds(server.port, requests, case.wanted)
-    return (server.cpu_seconds() - before) * 1000 / len(requests), len(requests) / seconds
+def per_turn(case: Case, requests: int) -> int:
+    """How many of the requests a turn has: an even number, for some come in pairs."""
+    return max(2, int(requests * case.share / TURNS) // 2 * 2)
 
 
 @dataclass(frozen=True, slots=True)

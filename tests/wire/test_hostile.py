@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 
@@ -200,3 +202,13 @@ def test_what_is_hardly_http(service: Landfall, client: Client, octets: bytes) -
     answer = _exchange(service, octets)
     assert answer.status in (0, 505) or 400 <= answer.status < 500, answer
     _still_serves(client)
+
+
+def test_an_id_with_a_line_break_stays_in_its_line_of_the_log(service: Landfall, client: Client, name: str) -> None:
+    """Nobody can write a line of the log of their own."""
+    forged = f"{name}\r\n2026-01-01T00:00:00Z [info] delete outcome=done"
+    assert client.delete(f"/Users/{quote(forged, safe='')}").status_code == 404
+    (line,) = (line for line in service.output.splitlines() if name in line)
+    assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[info\] retire kind=User ", line)
+    assert f" id={forged!r} " in line
+    assert line.endswith(" outcome=NotFound")
