@@ -6,18 +6,18 @@ import csv
 import time
 from codecs import StreamWriter
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import click
 import orjson
 
 from app.cli import periods, texts
+from app.cli.aside import set_aside
 from app.cli.operator import Operator, pass_operator
-from app.cli.output import json_option, legible, show_fields, show_json, show_table, utf8_output
-from app.control import AuditRecord, ControlStore, UnknownIntegration, Wanted
-from app.control.audit_models import Reading, plain, read
-from app.services.audit import CATCH_UP_SECONDS, described, open_spools, recovering
+from app.cli.output import json_option, legible, show_fields, show_json, show_table, stamp, utf8_output
+from app.control import AuditRecord, AuditTrail, ControlStore, UnknownIntegration, Wanted
+from app.control.audit_models import Reading, moment, plain, read
+from app.services.audit import CATCH_UP_SECONDS, Spools, described, open_spools, recovering
 from app.services.linked import with_links
 from app.services.undo import OPERATOR
 
@@ -114,17 +114,24 @@ def show(operator: Operator, number: int, as_json: bool) -> None:
 def verify(operator: Operator, as_json: bool) -> None:
     """Prove that no record was changed, added or taken away, and that none waits for its outcome.
 
-    Status 1 when that is not so. Compare number and hash of the last record with those that you kept elsewhere: only
-    then is it proven that the end was not cut off either.
+    Status 1 when that is not so. Records that only wait for the trail, and lines that were set aside, are told of and
+    change nothing in that. Compare number and hash of the last record with those that you kept elsewhere: only then is
+    it proven that the end was not cut off either.
     """
     with operator.control() as control:
         chain = control.audit.verify()
-    spools = open_spools(operator.settings).state()
-    sound = chain.wrong is None and not spools.without_outcome
+        spools = open_spools(operator.settings)
+        state = spools.state()
+        waiting = _waiting(spools, control.audit)
+    since = moment(min(waiting)) if waiting else None
+    aside, said_of_aside = set_aside(spools)
+    sound = chain.wrong is None and not state.without_outcome
     if as_json:
         described_chain = {"records": chain.count, "pruned": chain.pruned, "last": chain.last, "hash": chain.hash}
         fault = {"first_wrong": chain.wrong, "fault": chain.fault}
-        show_json({"sound": sound, **described_chain, **fault, **asdict(spools)})
+        late = {"waiting": len(waiting), "waiting_since": stamp(since), "set_aside": aside}
+        begun = {"under_way": state.under_way, "without_outcome": state.without_outcome}
+        show_json({"sound": sound, **described_chain, **fault, **begun, **late})
     else:
         pruned = f" ({chain.pruned} before them were pruned)" if chain.pruned else ""
         click.echo(f"{chain.count} records are as they were written{pruned}.")
@@ -132,10 +139,13 @@ def verify(operator: Operator, as_json: bool) -> None:
             click.echo(f"The last one is {chain.last} {chain.hash}")
         else:
             click.echo(f"Record {chain.wrong} is the first wrong one: {chain.fault}.")
-        click.echo(f"{spools.under_way} writes are under way, {spools.waiting} records on their way into the trail.")
-        if spools.without_outcome:
+        oldest = "" if since is None else f", the oldest of {since:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{state.under_way} writes are under way, {len(waiting)} records wait for the trail{oldest}.")
+        if said_of_aside:
+            click.echo(f"{said_of_aside}.")
+        if state.without_outcome:
             click.echo(
-                f"{spools.without_outcome} writes of processes that are no more have no outcome: "
+                f"{state.without_outcome} writes of processes that are no more have no outcome: "
                 "run `landfall audit recover`."
             )
     if not sound:
@@ -186,6 +196,13 @@ def prune(operator: Operator, older_than: int, as_json: bool) -> None:
         show_json({"removed": removed})
     else:
         click.echo(f"{removed} records are removed.")
+
+
+def _waiting(spools: Spools, trail: AuditTrail) -> list[int]:
+    """When the writes were made that have ended, and whose records are in spools of this machine and not in the
+    trail."""
+    told = {story.record: story.at for story in spools.waiting() if story.outcome is not None}
+    return [told[record] for record in trail.missing(list(told))]
 
 
 def integration_id(control: ControlStore, reference: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from app.cli.aside import ASIDE_MEND, set_aside
 from app.cli.operator import Operator, pass_operator, reason
 from app.cli.output import json_option, show_json, show_table
 from app.control import ControlStore, ControlUnavailable, Remit
@@ -124,17 +125,9 @@ def _audit(settings: Settings) -> Iterator[Finding]:
             "themselves\nwhile it does not run: landfall audit recover"
         )
         yield Finding("audit", State.WARNING, f"{text}{moment(min(times)):%Y-%m-%d %H:%M} UTC", mend)
-    aside = spools.aside
-    try:
-        count_aside = aside.count()
-    except OSError as error:
-        yield Finding("audit", State.WARNING, f"{aside.path} can't be read ({error.strerror})")
-        return
-    if count_aside:
-        lines = f"{count_aside} line{'' if count_aside == 1 else 's'}"
-        text = f"{lines} in {aside.path} could not come into the audit trail"
-        mend = "keep that file with what you keep of the audit: take it away from there, or rename it"
-        yield Finding("audit", State.WARNING, text, mend)
+    count_aside, text_aside = set_aside(spools)
+    if text_aside:
+        yield Finding("audit", State.WARNING, text_aside, ASIDE_MEND if count_aside else "")
 
 
 def _missing(settings: Settings, records: Sequence[str]) -> Collection[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from app import logs
 from app.control import ControlStore, upgrade_if_new
 from app.scim.registry import load as load_registry
 from backends import open_backend
@@ -26,8 +27,11 @@ class Operator:
 
     @cached_property
     def settings(self) -> Settings:
-        """Raises ConfigError."""
-        return load(self.config, os.environ)
+        """What is logged from now on goes to standard error, in the form and from the level on that the settings name:
+        standard output has what the command prints. Raises ConfigError."""
+        settings = load(self.config, os.environ)
+        logs.configure(settings.log)
+        return settings
 
     @contextmanager
     def control(self) -> Iterator[ControlStore]:

@@ -13,18 +13,17 @@ import click
 from app.cli import periods
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_json, show_table, stamp
-from app.scim.query import Change, Page, Resource, ResourceId, Slot, Value, Window
+from app.scim.query import Change, Resource, Slot, Value, Window
 from app.services.adoption import Adoption
 from app.services.audit import open_audit
 from app.services.journal import Actor, Journal, Write, recorded
 from app.services.linked import with_links
-from app.services.retirement import retired_here
+from app.services.retirement import RetiredHere
 from backends.base import Backend, Capability
 from backends.errors import NotFound
 
 _KIND = "User"
 _SHOWN = frozenset(("userName", "displayName", "emails"))
-_PAGE = 500
 _OPERATOR = Actor("operator", "operator")
 
 
@@ -34,30 +33,7 @@ class _Store:
 
     backend: Backend
     journal: Journal
-    adoption: Adoption
-
-    def page(self, want: frozenset[Slot], window: Window) -> Page:
-        """As `Backend.retired`."""
-        if Capability.MARKS_RETIRED in self.backend.capabilities:
-            return self.backend.retired(_KIND, want, None, window)
-        users = list(self.everyone(want))
-        start = window.start - 1
-        return Page(len(users), tuple(users[start : start + window.count]))
-
-    def everyone(self, want: frozenset[Slot]) -> Iterator[Resource]:
-        """All of them, first retired first."""
-        start = 1
-        while True:
-            page = self.backend.retired(_KIND, want, None, Window(start, _PAGE))
-            yield from retired_here(self.backend, page.items, self.adoption)
-            start += len(page.items)
-            if not page.items or start > page.total:
-                return
-
-    def require(self, id: ResourceId) -> None:
-        """Return where the user, if it is retired at all, is one of them. Raises NotFound."""
-        if Capability.MARKS_RETIRED not in self.backend.capabilities and not self.adoption.is_managed(_KIND, id):
-            raise NotFound(_KIND)
+    users: RetiredHere
 
 
 @click.group()
@@ -73,7 +49,7 @@ def retired() -> None:
 def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
     """List them, the one first who left first."""
     with _opened(operator) as store:
-        page = store.page(_SHOWN, Window(start, count))
+        page = store.users.page(_SHOWN, Window(start, count))
     if as_json:
         show_json({"total": page.total, "items": [_described(user) for user in page.items]})
         return
@@ -95,7 +71,7 @@ def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
 def restore(operator: Operator, id: str) -> None:
     """Bring the user with that ID back, as it was, in none of its groups."""
     with _opened(operator) as store, _told(id), _recorded(store, "restore", id):
-        store.require(id)
+        store.users.require(id)
         user = store.backend.restore(_KIND, id, Change({}))
     click.echo(f"{user.values.get('userName', id)} is back.")
 
@@ -110,7 +86,7 @@ def purge(operator: Operator, age: int, yes: bool) -> None:
     """Remove for ever those who left long ago."""
     limit = datetime.now(UTC) - timedelta(microseconds=age)
     with _opened(operator) as store:
-        gone = [user for user in store.everyone(_kept(store.backend)) if user.stamp.modified <= limit]
+        gone = [user for user in store.users.everyone(_kept(store.backend)) if user.stamp.modified <= limit]
         if not gone:
             click.echo("Nobody left so long ago.")
             return
@@ -131,7 +107,8 @@ def _opened(operator: Operator) -> Iterator[_Store]:
             raise click.ClickException("the store is not set up to keep deleted users; see landfall check")
         with closing(open_audit(operator.settings, control, backend)) as journal:
             registry, lifecycle = backend.registry, operator.settings.lifecycle
-            yield _Store(backend, journal, Adoption(control.managed, backend, registry, lifecycle))
+            adoption = Adoption(control.managed, backend, registry, lifecycle)
+            yield _Store(backend, journal, RetiredHere(backend, adoption))
 
 
 @contextmanager

@@ -23,8 +23,6 @@ SUCCEEDED = ("done", "unchanged", FOUND_DONE)
 
 _TEXTS = ("record", "integration_id", "actor", "operation", "kind", "outcome", "prev_hash", "hash")
 _TEXTS_OR_NONE = ("resource_id", "name", "name_key", "version")
-_VALUES = ("before", "after")
-_LISTS = ("attributes", "notes")
 _LEVELS = 200
 """Fewer than what writes JSON takes."""
 _OMITTED = {"octets": int, "sha256": str}
@@ -128,6 +126,22 @@ def read(record: AuditRecord) -> Reading:
     return Reading(time, changes, tuple(damaged))
 
 
+def fits(name: str, value: object) -> bool:
+    """Whether those who read records can read the value, which JSON gave, as what `changes` have by that name. Where
+    none of them looks for the name they can read anything."""
+    match name:
+        case "before" | "after":
+            return isinstance(value, dict)
+        case "attributes" | "notes":
+            return _are_texts(value)
+        case "members":
+            return isinstance(value, dict) and all(map(_is_delta, value.values()))
+        case "omitted":
+            return _is_omitted(value)
+        case _:
+            return True
+
+
 def plain(value: object) -> str:
     """Text for whatever a column holds; empty for nothing. Octets that are no UTF-8 are in escapes."""
     if value is None:
@@ -165,18 +179,8 @@ def _changes(text: object) -> dict[str, Any] | None:
             orjson.dumps(found)
     except (orjson.JSONDecodeError, TypeError):
         return None
-    return found if isinstance(found, dict) and _is_account(found) else None
-
-
-def _is_account(changes: dict[str, Any]) -> bool:
-    """Whether everything in it that is read by name has the form that it was written with."""
-    return (
-        all(isinstance(changes.get(name, {}), dict) for name in _VALUES)
-        and all(_are_texts(changes.get(name, [])) for name in _LISTS)
-        and isinstance(members := changes.get("members", {}), dict)
-        and all(_is_delta(delta) for delta in members.values())
-        and ("omitted" not in changes or _is_omitted(changes["omitted"]))
-    )
+    # Everything that is read by name has to be what it was written as.
+    return found if isinstance(found, dict) and all(fits(name, value) for name, value in found.items()) else None
 
 
 def _is_delta(value: object) -> bool:

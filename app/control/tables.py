@@ -158,6 +158,13 @@ audit = Table(
     **{**_EXACT, "mysql_collate": "utf8mb4_nopad_bin"},
 )
 
+AUDIT_LENGTHS = {
+    column.name: column.type.length
+    for column in audit.columns
+    if isinstance(column.type, String) and column.type.length is not None
+}
+"""Characters that each text of a record has at most."""
+
 # The two ends of the chain: "head" is the last record, and its lock orders the writers; "anchor" the last one pruned.
 audit_marks = Table(
     "audit_marks",

@@ -19,24 +19,21 @@ class _HasBackend(Protocol):
 S = TypeVar("S", bound=_HasBackend)
 
 
-def in_turn(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The method of a service that changes something: all its calls of its back end are answered by one replica, and it
-    has its turn from the start where the store takes one change at a time."""
+def _together(*, changes: bool) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    def decorate(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        @wraps(method)
+        def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            with self._backend.together(changes=changes):
+                return method(self, *args, **kwargs)
 
-    @wraps(method)
-    def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._backend.together(changes=True):
-            return method(self, *args, **kwargs)
+        return run
 
-    return run
+    return decorate
 
 
-def on_one_replica(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
-    """The method of a service, all of whose calls of its back end are answered by one replica."""
+on_one_replica = _together(changes=False)
+"""The method of a service, all of whose calls of its back end are answered by one replica."""
 
-    @wraps(method)
-    def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._backend.together():
-            return method(self, *args, **kwargs)
-
-    return run
+in_turn = _together(changes=True)
+"""The same of a method that changes something: it has its turn from the start where the store takes one change at a
+time."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.scim.fold import fold
-from app.scim.query import Draft, Resource, Window
+from app.scim.query import Draft, Page, Resource, ResourceId, Slot, Window
 from app.scim.registry import Registry
 from app.services.adoption import Adoption, names_of, work_emails
 from backends.base import Backend, Capability
+from backends.errors import NotFound
 from config.settings import LifecycleSettings
 
 _KIND = "User"
 _NAME = "userName"
+_PAGE = 500
 _LOOKED_AT = 1000
 """How many retired users are looked at that have one of the names."""
 
@@ -32,6 +34,49 @@ class Returning:
 
     user: Resource
     by_name: bool
+
+
+class RetiredHere:
+    """The users of a store who were retired through SCIM, among all whom it has retired.
+
+    Where the store does not mark them they are those who are managed: what was never managed was put there by another
+    program, and is left alone.
+    """
+
+    def __init__(self, backend: Backend, adoption: Adoption) -> None:
+        self._backend = backend
+        self._adoption = adoption
+
+    def among(self, users: Sequence[Resource]) -> list[Resource]:
+        """Those of the users, whom `Backend.retired` gave, who are such."""
+        return list(users) if self._marked else self._adoption.managed_ones(_KIND, users)
+
+    def page(self, want: frozenset[Slot], window: Window) -> Page:
+        """As `Backend.retired`."""
+        if self._marked:
+            return self._backend.retired(_KIND, want, None, window)
+        users = list(self.everyone(want))
+        start = window.start - 1
+        return Page(len(users), tuple(users[start : start + window.count]))
+
+    def everyone(self, want: frozenset[Slot]) -> Iterator[Resource]:
+        """All of them, first retired first."""
+        start = 1
+        while True:
+            page = self._backend.retired(_KIND, want, None, Window(start, _PAGE))
+            yield from self.among(page.items)
+            start += len(page.items)
+            if not page.items or start > page.total:
+                return
+
+    def require(self, id: ResourceId) -> None:
+        """Return where the user, if it is retired at all, is one of them. Raises NotFound."""
+        if not self._marked and not self._adoption.is_managed(_KIND, id):
+            raise NotFound(_KIND)
+
+    @property
+    def _marked(self) -> bool:
+        return Capability.MARKS_RETIRED in self._backend.capabilities
 
 
 class Retirement:
@@ -58,7 +103,7 @@ class Retirement:
         name, *emails = names_of(draft.values)
         # The store keeps all names of someone together: it finds a userName among e-mails too, and private e-mails.
         page = self._backend.retired(kind, self._registry.type(kind).readable, [name, *emails], Window(1, _LOOKED_AT))
-        users = retired_here(self._backend, page.items, adoption)
+        users = RetiredHere(self._backend, adoption).among(page.items)
         named = [r for r in users if fold(str(r.values.get(_NAME, ""))) == fold(name)]
         if named:
             return Returning(named[-1], by_name=True)
@@ -69,11 +114,3 @@ class Retirement:
     @property
     def _possible(self) -> bool:
         return Capability.RETIRE in self._backend.capabilities
-
-
-def retired_here(backend: Backend, users: Sequence[Resource], adoption: Adoption) -> list[Resource]:
-    """Those of the users in a list of retired ones who were retired through SCIM. Where the store does not mark them,
-    they are those who are managed: what was never managed was put there by another program, and is left alone."""
-    if Capability.MARKS_RETIRED in backend.capabilities:
-        return list(users)
-    return adoption.managed_ones(_KIND, users)

@@ -250,14 +250,43 @@ def test_a_spool_with_odd_values_is_recovered(landfall: Landfall) -> None:
     assert "landfall audit recover" in mend
     spool.append(b"5\n")
     spool.close()
-    recovered = landfall.run("audit", "recover").stdout
-    assert "3 records came into the trail; for 0 of them the store was asked." in recovered
+    recovered = landfall.run("audit", "recover", "--json")
+    assert json.loads(recovered.stdout) == {"moved": 3, "settled": 0, "waiting": 0}
+    assert "set aside" in recovered.stderr
     assert [record["name"] for record in landfall.json("audit", "list")] == [None, "5", None]
     assert landfall.json("audit", "verify")["sound"]
     ((state, message, _),) = _audit_findings(landfall)
     assert (state, message.startswith(f"1 line in {landfall.home / 'audit' / 'set-aside.jsonl'} ")) == ("warning", True)
     (landfall.home / "audit" / "set-aside.jsonl").rename(landfall.home / "kept.jsonl")
     assert _audit_findings(landfall) == []
+
+
+def test_verify_tells_what_did_not_come_into_the_trail(landfall: Landfall, filled: ControlStore) -> None:
+    """Neither what only waits nor what was set aside makes the chain unsound."""
+    told = ("waiting", "waiting_since", "set_aside")
+    assert [landfall.json("audit", "verify")[name] for name in told] == [0, None, 0]
+    assert "set-aside" not in landfall.output("audit", "verify")
+    long_ago = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+    spool = Spool(landfall.home / "audit")
+    spool.append(_told(11, long_ago))
+    spool.append(_told(12, NOW))
+    spool.append(_told(13, long_ago - timedelta(days=1)))
+    # The process has taken it into the trail, and not yet out of its spool.
+    (moved,) = lines.take_in([_told(13, long_ago - timedelta(days=1))], {})
+    filled.audit.append([moved.entry()])
+    aside = landfall.home / "audit" / "set-aside.jsonl"
+    aside.write_text("5\n6\n")
+    proof = landfall.json("audit", "verify")
+    assert [proof[name] for name in ("sound", *told)] == [True, 2, "2026-03-04T05:06:00Z", 2]
+    text = landfall.output("audit", "verify")
+    assert "0 writes are under way, 2 records wait for the trail, the oldest of 2026-03-04 05:06 UTC." in text
+    assert f"2 lines in {aside} could not come into the audit trail." in text
+    spool.close()
+    assert [landfall.json("audit", "verify")[name] for name in ("waiting", "without_outcome")] == [2, 0]
+    aside.unlink()
+    aside.mkdir()
+    assert landfall.json("audit", "verify")["set_aside"] is None
+    assert f"{aside} can't be read (Is a directory)." in landfall.output("audit", "verify")
 
 
 def test_what_is_in_the_trail_does_not_wait(landfall: Landfall, store: ControlStore) -> None:

@@ -1,4 +1,4 @@
-"""What commands print where standard output is not UTF-8, and words that are no text."""
+"""What commands print where standard output is not UTF-8 or something is logged, and words that are no text."""
 
 from __future__ import annotations
 
@@ -10,13 +10,43 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 
+import click
 import pytest
 
+from app.cli import main
 from app.control import ControlStore, Entry, upgrade
-from tests.cli.conftest import Landfall
+from tests.cli import talkative
+from tests.cli.conftest import COMMAND, Landfall
+from tests.support.commands import CommandLine
 
 NAME = "M\u00fcller \uff1d\U0001f600@tern.example"
 ENCODINGS = ("ascii", "latin-1", "utf-8")
+WITH_JSON = (
+    ("adoption", "list"),
+    ("audit", "list"),
+    ("audit", "prune", "--older-than", "52w"),
+    ("audit", "recover"),
+    ("audit", "show", "1"),
+    ("audit", "verify"),
+    ("brakes", "show"),
+    ("check",),
+    ("groups", "list"),
+    ("integration", "create", "other", "--access", "full"),
+    ("integration", "list"),
+    ("integration", "revoke", "hr"),
+    ("integration", "rotate", "hr"),
+    ("integration", "set", "hr", "--only", "users"),
+    ("integration", "set-access", "hr", "full"),
+    ("integration", "show", "hr"),
+    ("keys", "list"),
+    ("keys", "rotate"),
+    ("rehearsal", "apply", "--yes"),
+    ("rehearsal", "show"),
+    ("retired", "list"),
+    ("undo", "1", "--dry-run"),
+    ("users", "list"),
+)
+"""Every command that prints JSON when it is asked to."""
 
 
 @pytest.fixture
@@ -83,6 +113,47 @@ def test_tables_spell_out_what_an_encoding_has_not(landfall: Landfall, encoding:
 def test_json_stays_json(landfall: Landfall, encoding: str) -> None:
     text = octets(landfall, "audit", "list", "--json", encoding=encoding).decode(encoding)
     assert [record["name"] for record in json.loads(text)] == [NAME]
+
+
+def commands(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """All below the command, each with the words that it is called by."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None
+        yield from commands(below, *path, name)
+
+
+def test_each_command_with_json_is_here() -> None:
+    found = {path for path, command in commands(main) if any("--json" in param.opts for param in command.params)}
+    assert found == {next(path for path in found if words[: len(path)] == path) for words in WITH_JSON}
+
+
+@pytest.fixture
+def telling(landfall: Landfall) -> Landfall:
+    """The command line, in which every command has something to log."""
+    landfall.output("db", "upgrade")
+    return Landfall(landfall.directory, CommandLine(COMMAND.options, talkative.__file__))
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("words", WITH_JSON, ids=" ".join)
+def test_what_is_logged_is_not_among_what_is_printed(
+    landfall: Landfall, telling: Landfall, words: tuple[str, ...]
+) -> None:
+    landfall.output("integration", "create", "hr", "--access", "read-only")
+    done = telling.run(*words, "--json")
+    assert json.loads(done.stdout) is not None
+    assert [text in done.stderr for text in ("a fault", "LookupError: said beside")] == [True, True]
+
+
+def test_what_is_logged_is_as_the_settings_want_it(telling: Landfall) -> None:
+    logged = telling.run("keys", "list", LANDFALL_LOG_FORMAT="json").stderr
+    assert [json.loads(line)["event"] for line in logged.splitlines()] == ["a fault"]
+    assert telling.run("keys", "list", LANDFALL_LOG_LEVEL="critical").stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("integration", "set", "--help")])

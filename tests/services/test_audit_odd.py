@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,8 @@ import pytest
 
 from app.control import AuditRecord, ControlStore, ControlUnavailable, Wanted
 from app.control import audit as audit_module
-from app.control.audit_models import FOUND_NOT_DONE, FOUND_UNCLEAR
+from app.control.audit_models import FOUND_NOT_DONE, FOUND_UNCLEAR, read
+from app.control.tables import audit
 from app.scim.query import Delta
 from app.scim.registry import Registry, load
 from app.services.audit import AuditJournal, Recovery, Spools, lines
@@ -186,6 +188,46 @@ def test_a_spool_with_any_field_of_any_type_drains(carry: Carry, control: Contro
             assert record.at == (5 if value == 5 else 0)
     assert (records[-1].changes, records[-1].outcome) == (records[0].changes.replace("group0", "group1004"), "done")
     assert control.managed.among("Group", ["id-1004"]) == {"id-1004"}
+
+
+def test_texts_are_cut_to_what_their_columns_hold() -> None:
+    told = dict.fromkeys(FIELDS, "x" * 1000)
+    (story,) = lines.take_in([orjson.dumps({"r": f"{1:032x}", "o": "x" * 1000, "w": told})], {})
+    texts = {name: value for name, value in asdict(story.entry()).items() if isinstance(value, str)}
+    del texts["changes"]
+    columns = {column.name: getattr(column.type, "length", None) for column in audit.columns if column.name in texts}
+    assert {name: len(value) for name, value in texts.items()} == columns
+
+
+FORMS: tuple[Any, ...] = (
+    "x",
+    5,
+    ["x"],
+    ["x", 5],
+    {"x": 5},
+    {"x": {}},
+    {"x": {"add": ["a"], "remove": [], "clear": True}},
+    {"x": {"add": ["a"], "remove": [], "clear": False, "more": 5}},
+    {"x": {"add": ["a"], "remove": [], "clear": 0}},
+    {"x": {"add": ["a"], "remove": []}},
+    {"x": {"add": ["a"], "clear": False}},
+    {"x": {"add": [5], "remove": [], "clear": False}},
+    {"x": {"add": [], "remove": [None], "clear": False}},
+    {"x": {"add": "a", "remove": [], "clear": False}},
+    {"x": {"add": [], "remove": [], "clear": False}, "y": []},
+)
+
+
+@pytest.mark.parametrize("name", ["attributes", "notes", "before", "after", "members"])
+def test_what_can_be_read_is_what_is_written(control: ControlStore, name: str) -> None:
+    """No form is omitted that readers could read, and none is written that would be damage to them."""
+    for number, value in enumerate(FORMS):
+        (story,) = lines.take_in([orjson.dumps({"r": f"{number:032x}", "o": "done", "w": {name: value}})], {})
+        (record,) = control.audit.append([story.entry()])
+        changes = read(record).changes
+        assert changes is not None
+        readable = read(replace(record, changes=orjson.dumps({name: value}).decode())).changes is not None
+        assert changes.get(name) == value if readable else "omitted" in changes
 
 
 def test_lines_that_tell_of_no_write_are_set_aside(

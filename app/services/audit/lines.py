@@ -12,13 +12,12 @@ from typing import Any
 import orjson
 
 from app.control import Entry
-from app.control.audit_models import microseconds
-from app.control.tables import NAME_LENGTH, RESOURCE_LENGTH
+from app.control.audit_models import fits, microseconds
+from app.control.tables import AUDIT_LENGTHS
 from app.services.journal import Write
 
 MAX_CHANGES = 6 * 1024 * 1024
 """Octets of values that one record may hold; of more than that their hash is kept. Databases bound a statement."""
-_TEXT = 255
 _DEEP = 100
 """Levels of a value that are kept; what writes JSON takes no more than 254."""
 _LAST = microseconds(datetime.max.replace(tzinfo=UTC))
@@ -50,14 +49,14 @@ class Story:
         return Entry(
             record=self.record,
             at=self.at,
-            integration_id=_text(known("integration_id"), 36) or "",
-            actor=_text(known("actor"), 100) or "",
-            operation=_text(known("operation"), 16) or "",
-            kind=_text(known("kind"), 64) or "",
-            resource_id=_text(known("id") or resource_id, RESOURCE_LENGTH),
-            name=_text(known("name"), NAME_LENGTH),
-            outcome=_text(self.outcome or outcome, 64) or "",
-            version=_text(known("version") or version, _TEXT),
+            integration_id=_text("integration_id", known("integration_id")) or "",
+            actor=_text("actor", known("actor")) or "",
+            operation=_text("operation", known("operation")) or "",
+            kind=_text("kind", known("kind")) or "",
+            resource_id=_text("resource_id", known("id") or resource_id),
+            name=_text("name", known("name")),
+            outcome=_text("outcome", self.outcome or outcome) or "",
+            version=_text("version", known("version") or version),
             changes=_changes(self.fields),
         )
 
@@ -177,7 +176,7 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 def _changes(fields: Mapping[str, Any]) -> str:
     text = _json({name: fields[name] for name in _CHANGES if fields.get(name)})
-    odd = next((name for name in _CHANGES if fields.get(name) and not _fits(name, fields[name])), None)
+    odd = next((name for name in _CHANGES if fields.get(name) and not fits(name, fields[name])), None)
     if odd is not None or len(text) > MAX_CHANGES:
         omitted = {"octets": len(text), "sha256": hashlib.sha256(text).hexdigest()}
         asked = {name: fields[name] for name in _ASKED if fields.get(name)}
@@ -189,23 +188,9 @@ def _changes(fields: Mapping[str, Any]) -> str:
     return text.decode()
 
 
-def _fits(name: str, value: Any) -> bool:
-    """Whether those who read records can read this of a write."""
-    if name in _ASKED:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return isinstance(value, dict) and (name != "members" or all(map(_is_delta, value.values())))
-
-
-def _is_delta(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("clear"), bool):
-        return False
-    ids = [value.get("add"), value.get("remove")]
-    return all(isinstance(some, list) and all(isinstance(id, str) for id in some) for some in ids)
-
-
-def _text(value: Any, length: int) -> str | None:
-    """Text that every database keeps as it is; of a value that is none, its JSON."""
+def _text(column: str, value: Any) -> str | None:
+    """Text that every database keeps as it is, cut to what the column holds; of a value that is none, its JSON."""
     if value is None:
         return None
     text = value if isinstance(value, str) else _json(value).decode()
-    return text[:length].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return text[: AUDIT_LENGTHS[column]].encode("utf-8", "replace").decode().replace("\0", "\ufffd")

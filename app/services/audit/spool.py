@@ -152,11 +152,12 @@ class Spools:
             )
         return state
 
-    def waiting(self, before: int) -> list[Story]:
-        """The stories of writes from before that time (in microseconds) that have ended, or whose process has. Some may
-        have come into the trail already: a process does not take each out of its spool at once."""
+    def waiting(self, before: int | None = None) -> list[Story]:
+        """The stories of writes that have ended, or whose process has; of those from before that time (in microseconds)
+        only, where one is given. Some may have come into the trail already: a process does not take each out of its
+        spool at once."""
         found = (story for left, ended, begun in self._told() for story in (*ended, *(begun if left else ())))
-        return [story for story in found if story.at < before]
+        return [story for story in found if before is None or story.at < before]
 
     def _told(self) -> Iterator[tuple[bool, list[Story], list[Story]]]:
         """Of each spool that can be read whether it was left, and which stories have ended and which have not."""
