@@ -47,6 +47,7 @@ from backends.ldap.filters import Compiler
 from backends.ldap.followers import Followers
 from backends.ldap.members import Members
 from backends.ldap.membership import Membership
+from backends.ldap.modifying import Modifying
 from backends.ldap.planning import Planning
 from backends.ldap.pool import Directory
 from backends.ldap.references import References
@@ -75,6 +76,7 @@ class _Opened:
     branches: dict[str, Branch]
     references: dict[str, References]
     searching: dict[str, Searching]
+    modifying: dict[str, Modifying]
     writers: dict[str, Writer]
     members: Members
     shelf: Shelf | None = None
@@ -294,10 +296,16 @@ class LdapBackend(Backend):
         plannings = {
             kind: Planning(branch, compilers[kind], references[kind], dn_of) for kind, branch in branches.items()
         }
-        writers = {kind: Writer(branch, plannings[kind], memberships.get(kind)) for kind, branch in branches.items()}
-        followers = Followers(branches[USER], members, writers[GROUP].touch, writers[USER].refer)
-        writers[USER].renamed = followers.follow
-        opened = _Opened(subschema, branches, references, searching, writers, members)
+        modifying = {
+            kind: Modifying(branch, plannings[kind], memberships.get(kind)) for kind, branch in branches.items()
+        }
+        writers = {
+            kind: Writer(branch, plannings[kind], modifying[kind], memberships.get(kind))
+            for kind, branch in branches.items()
+        }
+        followers = Followers(branches[USER], members, modifying[GROUP].touch, writers[USER].refer)
+        modifying[USER].renamed = followers.follow
+        opened = _Opened(subschema, branches, references, searching, modifying, writers, members)
         retired_base = self.bindings.users.retired
         if retired_base is None or Capability.RETIRE not in self.capabilities:
             return opened
@@ -307,7 +315,16 @@ class LdapBackend(Backend):
         compiler = Compiler(retired.entries, subschema, dn_of, relations.filter, there.held)
         leave = partial(self._leave, opened)
         kinds = Kinds(
-            users, retired, plannings[USER], references[USER], dn_of, members, writers[USER], writers[GROUP], leave
+            users,
+            retired,
+            plannings[USER],
+            references[USER],
+            dn_of,
+            members,
+            writers[USER],
+            modifying[USER],
+            modifying[GROUP],
+            leave,
         )
         return replace(opened, shelf=Shelf(retired, compiler, references[USER]), retiring=Retiring(kinds))
 
@@ -336,7 +353,7 @@ class LdapBackend(Backend):
     def _leave(self, opened: _Opened, content: Content) -> Callable[[], None]:
         """Take a user out of its groups and away from whom it manages; gives what puts it back. Nothing is changed when
         it fails."""
-        members, groups, users = opened.members, opened.writers[GROUP], opened.writers[USER]
+        members, groups, users = opened.members, opened.modifying[GROUP], opened.writers[USER]
         value = members.value_of(content.entry)
         attribute = members.bindings.member
         left: list[Callable[[], None]] = []

@@ -7,36 +7,30 @@ come back from there exactly goes to the record beside them (`backends.ldap.reco
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
 
-from app.scim.attributes import Attribute, Type, Uniqueness
+from app.scim.attributes import Attribute
 from app.scim.query import Resource, ResourceId, Slot, Stamp, Value
 from app.scim.registry import ResourceType
-from backends.ldap import dn, text
+from backends.ldap import text
 from backends.ldap.drivers.base import Attributes, Entry
+from backends.ldap.encoding import Encoding, Native, decoded
 from backends.ldap.locks import LOCKS, LockRule
-from backends.ldap.places import Spot, elements_at, place_of
+from backends.ldap.names import Names, ordered, source_of
+from backends.ldap.places import Spot, elements_at, put_elements
 from backends.ldap.record import EMPTY, Record
 from backends.ldap.servers import Server, read_time
-from backends.ldap.subschema import ClassKind, Rule, Subschema
-from config.directory import Derived, KindBindings, Lock, Place, Single, UserBindings
+from backends.ldap.subschema import ClassKind, Subschema
+from config.directory import Derived, KindBindings, Lock, Single, UserBindings
 
 ACTIVE: Slot = "active"
 PASSWORD: Slot = "password"  # noqa: S105
 CONTENT = "content"
 _CLASS = "objectclass"
-_LONGEST_RDN = 240
 _PARTS = 200
-_ENCODED = 8192
-_SHORT = 48
-"""Octets and characters. OpenLDAP keeps an RDN twice in a key of 511 octets; a character is four of them at most."""
-
-Native = dict[str, tuple[bytes, ...]]
-"""Values by attribute name in lower case: what Landfall writes to an entry, apart from the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +85,6 @@ class Entries:
             if slot not in self.references
         ]
         self._lists = [(slot, type.slots[slot], tuple(map(Spot.of, places))) for slot, places in bindings.lists.items()]
-        # Of the values of an entry a change alters few, and needs what all of them are before and after.
-        self._encoded = lru_cache(maxsize=_ENCODED)(self._encode)
         self._asked: dict[frozenset[Slot], tuple[str, ...]] = {}
         self._parts: dict[frozenset[Slot], _Part] = {}
         self._of_slot: dict[Slot, _Part] = {}
@@ -104,7 +96,8 @@ class Entries:
         self._record = bindings.record.lower() if bindings.record else None
         self._held = bindings.held.lower() if bindings.held else None
         self._version = bindings.version.lower()
-        self._rdn = bindings.rdn.lower()
+        self.names = Names(bindings, subschema)
+        self._encoding = Encoding(subschema, bindings.rdn.lower())
         self.by_content = self._version == CONTENT
 
     @cached_property
@@ -178,44 +171,6 @@ class Entries:
         """The singular slot of an attribute, whose name is in lower case; None where that is bound to none."""
         return next((slot for slot, _, _, name in self._singles if name == attribute), None)
 
-    @cached_property
-    def _derived(self) -> Mapping[str, Derived]:
-        return {attribute.lower(): derived for attribute, derived in self.bindings.derived.items()}
-
-    def known_as(self, attribute: str) -> str:
-        """The lower-case name by which an attribute is bound, of any of its names."""
-        name = attribute.strip(" ").lower()
-        return self._known_as.get(name, name)
-
-    @cached_property
-    def _known_as(self) -> Mapping[str, str]:
-        bound = sorted({*self._named, *self._derived, self._rdn})
-        # A name with options is that of some values only, and no RDN has it.
-        rules = {name: self._subschema.rule(name) for name in bound if ";" not in name}
-        others = {other.lower(): name for name, rule in rules.items() if rule is not None for other in rule.names}
-        return {**others, **{name: name for name in bound}}
-
-    def named_first(self, entry: Entry) -> Entry:
-        """The entry with the value that is in its RDN before other values of the same attribute, which servers may give
-        in any order."""
-        chosen = self._chosen(entry)
-        return _ordered(entry, chosen) if chosen else entry
-
-    def _chosen(self, entry: Entry) -> Mapping[str, bytes]:
-        """The values in the RDN, of the attributes that have others besides."""
-        held = entry.attributes
-        if "+" not in entry.dn and len(held.get(self.known_as(entry.dn.partition("=")[0]), ())) < 2:
-            return {}
-        chosen: dict[str, bytes] = {}
-        for ava in dn.avas(dn.split(entry.dn)[0]):
-            name = self.known_as(dn.attribute_of(ava))
-            values = held.get(name, ())
-            if len(values) > 1:
-                key = dn.key(dn.rdn(name, dn.value_of(ava)))
-                same = [v for v in values if dn.key(dn.rdn(name, v.decode("utf-8", "replace"))) == key]
-                chosen.update({name: same[0]} if same else {})
-        return chosen
-
     def is_listed(self, attribute: str) -> bool:
         """Whether an attribute, whose name is in lower case, is one of a slot with many values."""
         return attribute in self._listed
@@ -230,8 +185,8 @@ class Entries:
         slots; what else it says of others counts for nothing."""
         record = Record.read(entry.first(self._record)) if self._record else EMPTY
         held = entry.attributes
-        if chosen := self._chosen(entry):
-            entry = _ordered(entry, chosen)
+        if chosen := self.names.chosen(entry):
+            entry = ordered(entry, chosen)
             # What a record says of a slot does not depend on the values beside the one that names the entry.
             held = {**held, **{name: (value,) for name, value in chosen.items() if name not in self._listed}}
         if record.retired is not None and record.retired.aside:
@@ -248,6 +203,10 @@ class Entries:
         references = {slot: found for slot in self._vias if (found := self._reference(slot, record, held)) is not None}
         return Content(entry.dn, id, created, self._stamp(entry, record, created), values, references, record, entry)
 
+    def stamp_of(self, entry: Entry) -> Stamp:
+        """The stamp of an entry that was read with `attributes_for` any slots."""
+        return self.content(entry, frozenset()).stamp
+
     def native(self, values: Mapping[Slot, Value], dns: Mapping[Slot, str | None]) -> Native:
         """What the attributes must hold for these values; `dns` has the DNs of references. The lock is not among
         them."""
@@ -263,21 +222,22 @@ class Entries:
         found: Native = {}
         for slot, attribute, single, name in part.singles:
             value = values.get(slot)
-            octets = None if value is None else self._octets(attribute, value, single, name)
+            octets = None if value is None else self._encoding.octets(attribute, value, single, name)
             if octets is not None:
                 found[name] = (octets,)
         for slot, _, places in part.lists:
             if slot in values:
-                self._put(found, places, values[slot])
+                put_elements(found, places, values[slot], self._subschema)
         for name, derived in part.derived:
             if name not in found:
-                source = _source(derived, values)
-                found[name] = (text.distinct(source, self._room(name, source, derived.max), derived.forbid).encode(),)
+                source = source_of(derived, values)
+                room = self._encoding.room(name, source, derived.max)
+                found[name] = (text.distinct(source, room, derived.forbid).encode(),)
         return found
 
     @cached_property
     def _everywhere(self) -> _Part:
-        return _Part(tuple(self._singles), tuple(self._lists), tuple(self._derived.items()))
+        return _Part(tuple(self._singles), tuple(self._lists), tuple(self.names.derived.items()))
 
     def _reading(self, want: frozenset[Slot] | None) -> _Part:
         """What is read for these slots: theirs, and those on which it depends what their attributes must hold."""
@@ -287,7 +247,7 @@ class Entries:
         if part is None:
             named = {attribute for slot in want for attribute in self._bound.get(slot, ())}
             slots = {slot for slot, attributes in self._bound.items() if attributes & named}
-            slots.update(*(self._derived[name].slots for name in named & self._derived.keys()))
+            slots.update(*(self.names.derived[name].slots for name in named & self.names.derived.keys()))
             part = _Part(
                 tuple(single for single in self._singles if single[0] in slots),
                 tuple(listed for listed in self._lists if listed[0] in slots),
@@ -305,37 +265,9 @@ class Entries:
             part = self._of_slot[slot] = _Part(
                 tuple(single for single in self._singles if single[3] in names),
                 tuple(listed for listed in self._lists if self._bound[listed[0]] & names),
-                tuple((name, derived) for name, derived in self._derived.items() if name in names),
+                tuple((name, derived) for name, derived in self.names.derived.items() if name in names),
             )
         return part
-
-    def apart(self, values: Mapping[Slot, Value], attributes: Native) -> Native | None:
-        """The attributes with other values for those that are derived from slots; None where there are none."""
-        names = {
-            name: derived
-            for name, derived in self._derived.items()
-            if name not in self._named and any(values.get(slot) is not None for slot in derived.slots)
-        }
-        if not names:
-            return None
-        new = {n: text.apart(_source(d, values), d.max, d.forbid).encode() for n, d in names.items()}
-        return {**attributes, **{name: (value,) for name, value in new.items()}}
-
-    def rdn_apart(self, rdn: str) -> str | None:
-        """Another RDN that no entry has; None where the RDN says what a slot holds."""
-        present = dn.avas(rdn)
-        for at, ava in enumerate(present):
-            attribute = dn.attribute_of(ava)
-            name = self.known_as(attribute)
-            derived = None if name in self._named else self._derived.get(name)
-            if derived is not None:
-                other = dn.rdn(attribute, text.apart(dn.value_of(ava), derived.max, derived.forbid))
-                return dn.joined((*present[:at], other, *present[at + 1 :]))
-        return None
-
-    @cached_property
-    def _named(self) -> frozenset[str]:
-        return frozenset(attribute for attributes in self._bound.values() for attribute in attributes)
 
     def exact(self, values: Mapping[Slot, Value], native: Native, locked: bool) -> dict[Slot, Value | None]:
         """The values that the attributes alone would not give back exactly or let be found."""
@@ -373,7 +305,7 @@ class Entries:
         values: dict[Slot, Value] = {}
         for slot, attribute, _, name in part.singles:
             if name in held:
-                value = _read(attribute, held[name][0])
+                value = decoded(attribute, held[name][0])
                 if value is not None:
                     values[slot] = value
         for slot, attribute, places in part.lists:
@@ -427,58 +359,6 @@ class Entries:
             modified = record.changed or created
         return Stamp(f"{digest}.{record.revision}", modified)
 
-    def _octets(self, attribute: Attribute, value: Value, single: Single, name: str) -> bytes | None:
-        if attribute.type is Type.BOOLEAN:
-            return b"TRUE" if value else b"FALSE"
-        if not isinstance(value, str):
-            return str(value).encode()
-        encode = self._encoded if len(value) < text.LONGEST else self._encode
-        return encode(value, name, attribute.uniqueness is not Uniqueness.NONE, single.max, single.forbid)
-
-    def _encode(self, value: str, name: str, unique: bool, longest: int | None, forbidden: str) -> bytes | None:
-        rule = self._subschema.rule(name)
-        syntax = rule.syntax if rule else None
-        room = self._room(name, value, longest)
-        if text.storable(value) and text.fits(syntax, value, room) and set(forbidden).isdisjoint(value):
-            return value.encode()
-        if not unique:
-            return None
-        other = text.distinct(value, room, forbidden)
-        return (other if text.fits(syntax, other, room) else text.code_of(value, room)).encode()
-
-    def _room(self, name: str, value: str, longest: int | None) -> int | None:
-        """The most characters of a value of that attribute, which may be what names the entry; None for no limit."""
-        if name == self._rdn and len(dn.escape_value(value).encode()) > _LONGEST_RDN:
-            return min(longest or _SHORT, _SHORT)
-        return longest
-
-    def _put(self, found: Native, places: Sequence[Spot], elements: Sequence[Any]) -> None:
-        taken: set[int] = set()
-        for element in elements:
-            parts = element if isinstance(element, dict) else {"value": element}
-            index = place_of(places, parts)
-            if index is None or index in taken:
-                continue
-            spot = places[index]
-            if spot.alone is None:
-                taken.add(index)
-            for part, name in spot.parts:
-                self._append(found, name, spot.place, part, parts.get(part))
-
-    def _append(self, found: Native, name: str, place: Place, part: str, value: Any) -> None:
-        rule = self._subschema.rule(name)
-        syntax = rule.syntax if rule else None
-        if not isinstance(value, str) or not text.storable(value) or not text.fits(syntax, value, place.limit(part)):
-            return
-        there = found.get(name, ())
-        # A server refuses two values that its matching rule takes for one, and one in which it leaves nothing.
-        compared = _compared(value, rule)
-        if not compared or any(_compared(v.decode(), rule) == compared for v in there):
-            return
-        if there and rule and rule.single_valued:
-            return
-        found[name] = (*there, value.encode())
-
     def _is_plain(self, slot: Slot, value: Value) -> bool:
         if isinstance(value, str):
             return text.plain(value)
@@ -490,31 +370,3 @@ class Entries:
                 if isinstance(v, str)
             )
         return True
-
-
-def _ordered(entry: Entry, first: Mapping[str, bytes]) -> Entry:
-    held = entry.attributes
-    ordered = {n: (value, *(other for other in held[n] if other != value)) for n, value in first.items()}
-    return Entry(entry.dn, {**held, **ordered})
-
-
-def _source(derived: Derived, values: Mapping[Slot, Value]) -> str:
-    return next((str(values[slot]) for slot in derived.slots if values.get(slot) is not None), "-")
-
-
-def _compared(value: str, rule: Rule | None) -> str:
-    """A text that is equal for two storable values if a server may take them for one."""
-    significant = value.replace("-", "") if rule is not None and rule.ignores_hyphens else value
-    return "".join(significant.lower().split())
-
-
-def _read(attribute: Attribute, octets: bytes) -> Value | None:
-    try:
-        value = octets.decode()
-    except UnicodeDecodeError:
-        return None
-    if attribute.type is Type.BOOLEAN:
-        return value.upper() == "TRUE"
-    if attribute.type is Type.INTEGER:
-        return int(value) if value.lstrip("-").isdigit() else None
-    return value or None

@@ -40,7 +40,7 @@ class Members:
     def value_of(self, user: Entry) -> bytes:
         """The value that makes the user a member; the entry was read with `identity`."""
         if self.by_name:
-            return self._users.entries.named_first(user).first(self._name.lower()) or b""
+            return self._users.entries.names.named_first(user).first(self._name.lower()) or b""
         return user.dn.encode()
 
     @property

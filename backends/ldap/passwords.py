@@ -10,7 +10,8 @@ from backends.errors import RejectedValue
 from backends.ldap import faults
 from backends.ldap.branch import Branch
 from backends.ldap.drivers.base import Attributes, LdapError, Modification, Operation
-from backends.ldap.entries import PASSWORD, Native
+from backends.ldap.encoding import Native
+from backends.ldap.entries import PASSWORD
 from backends.ldap.locks import random_password, unicode_password
 from backends.ldap.requests import Requests
 from config.directory import Password, UserBindings

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.scim.attributes import Attribute
+from backends.ldap import text
 from backends.ldap.drivers.base import Attributes
+from backends.ldap.encoding import Native
+from backends.ldap.subschema import Rule, Subschema
 from config.directory import Place
 
 
@@ -46,6 +49,41 @@ def elements_at(attribute: Attribute, spot: Spot, held: Attributes) -> Iterable[
     for number, element in enumerate(found):
         primary = {"primary": True} if spot.place.primary and number == 0 else {}
         yield {**element, **spot.extra, **primary} if attribute.sub_attributes else element["value"]
+
+
+def put_elements(found: Native, places: Sequence[Spot], elements: Sequence[Any], subschema: Subschema) -> None:
+    """Add to the attributes what they must hold for these values, in each place as much as fits."""
+    taken: set[int] = set()
+    for element in elements:
+        parts = element if isinstance(element, dict) else {"value": element}
+        index = place_of(places, parts)
+        if index is None or index in taken:
+            continue
+        spot = places[index]
+        if spot.alone is None:
+            taken.add(index)
+        for part, name in spot.parts:
+            _append(found, name, parts.get(part), spot.place.limit(part), subschema.rule(name))
+
+
+def _append(found: Native, name: str, value: Any, longest: int | None, rule: Rule | None) -> None:
+    syntax = rule.syntax if rule else None
+    if not isinstance(value, str) or not text.storable(value) or not text.fits(syntax, value, longest):
+        return
+    there = found.get(name, ())
+    # A server refuses two values that its matching rule takes for one, and one in which it leaves nothing.
+    compared = _compared(value, rule)
+    if not compared or any(_compared(v.decode(), rule) == compared for v in there):
+        return
+    if there and rule and rule.single_valued:
+        return
+    found[name] = (*there, value.encode())
+
+
+def _compared(value: str, rule: Rule | None) -> str:
+    """A text that is equal for two storable values if a server may take them for one."""
+    significant = value.replace("-", "") if rule is not None and rule.ignores_hyphens else value
+    return "".join(significant.lower().split())
 
 
 def _text(octets: bytes) -> str | None:

@@ -14,7 +14,8 @@ from backends.errors import Duplicate, RejectedValue
 from backends.ldap import dn, faults, text
 from backends.ldap.branch import Branch
 from backends.ldap.drivers.base import Entry, LdapError, Modification, Operation
-from backends.ldap.entries import ACTIVE, Content, Native
+from backends.ldap.encoding import Native
+from backends.ldap.entries import ACTIVE, Content
 from backends.ldap.filters import Compiler
 from backends.ldap.record import Record, Retirement
 from backends.ldap.references import References
@@ -42,6 +43,7 @@ class Planning:
     def __init__(self, branch: Branch, compiler: Compiler, references: References, dn_of: DnOf) -> None:
         self._branch = branch
         self._entries = branch.entries
+        self._names = branch.entries.names
         self._compiler = compiler
         self._references = references
         self._dn_of = dn_of
@@ -242,7 +244,7 @@ class Planning:
         whose other values are not Landfall's, is then left to the renaming. An RDN of several attributes keeps the
         others, and may lose one that is to have no value."""
         present = dn.avas(dn.split(content.dn)[0])
-        named = [self._entries.known_as(dn.attribute_of(ava)) for ava in present]
+        named = [self._names.known_as(dn.attribute_of(ava)) for ava in present]
         if replaced.keys().isdisjoint(named):
             return None
         if all(replaced.get(attribute) == () for attribute in named):
@@ -269,7 +271,7 @@ class Planning:
         which a renaming takes away."""
         kept: Native = {}
         for ava in dn.avas(dn.split(name)[0]):
-            attribute = self._entries.known_as(dn.attribute_of(ava))
+            attribute = self._names.known_as(dn.attribute_of(ava))
             values = replaced.get(attribute)
             if values is not None and not among(ava, values):
                 kept[attribute] = (dn.value_of(ava).encode(), *values)

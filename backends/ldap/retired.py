@@ -67,7 +67,7 @@ class RetiredBranch(Branch):
         if lock is not None and lock.attribute in attributes and not (retired is not None and retired.locked):
             attributes[lock.attribute] = lock.values(False, tuple(attributes[lock.attribute]))
         for ava in dn.avas(dn.split(entry.dn)[0]):
-            name, value = self.entries.known_as(dn.attribute_of(ava)), dn.value_of(ava)
+            name, value = self.entries.names.known_as(dn.attribute_of(ava)), dn.value_of(ava)
             held = attributes.get(name, ())
             others = tuple(octets for octets in held if text.stands_for(value, octets.decode("utf-8", "replace")))
             if others:

@@ -17,6 +17,7 @@ from backends.ldap.branch import NOTHING, Branch
 from backends.ldap.drivers.base import Entry, LdapError, Modification, Operation
 from backends.ldap.entries import PASSWORD, Content
 from backends.ldap.members import Members
+from backends.ldap.modifying import Modifying, Stale
 from backends.ldap.passwords import Passwords
 from backends.ldap.placement import Placement
 from backends.ldap.planning import DnOf, Planned, Planning, among
@@ -24,7 +25,7 @@ from backends.ldap.record import Record
 from backends.ldap.references import References
 from backends.ldap.requests import Requests
 from backends.ldap.retired import RetiredBranch
-from backends.ldap.writing import Stale, Writer
+from backends.ldap.writing import Writer
 
 _ATTEMPTS = 60
 
@@ -45,7 +46,8 @@ class Kinds:
     dn_of: DnOf
     members: Members
     writer: Writer
-    groups: Writer
+    modifying: Modifying
+    groups: Modifying
     leave: Leave
 
 
@@ -56,11 +58,12 @@ class Retiring:
         self._kinds = kinds
         self._users, self._retired, self._planning = kinds.users, kinds.retired, kinds.planning
         self._entries = kinds.users.entries
+        self._names = kinds.users.entries.names
         self._requests = Requests(kinds.users)
         self._passwords = Passwords(kinds.users, self._requests)
         self._placement = Placement(kinds.users.bindings)
         self._targets = {lookup.via: lookup.kind for lookup in kinds.users.type.lookups.values()}
-        self._named = self._entries.known_as(kinds.users.bindings.rdn)
+        self._named = self._names.known_as(kinds.users.bindings.rdn)
 
     def retire(self, id: ResourceId, expect: Version | None) -> None:
         """Lock the account, take it out of groups and references, and move it. Raises NotFound, VersionMismatch.
@@ -72,7 +75,7 @@ class Retiring:
         try:
             put_back = self._kinds.leave(content)
         except (LdapError, StoreError):
-            self._kinds.writer.take_back(content, planned)
+            self._kinds.modifying.take_back(content, planned)
             raise
         try:
             moved = self._shelve(entry)
@@ -80,7 +83,7 @@ class Retiring:
             if isinstance(error, NotFound):
                 raise
             put_back()
-            self._kinds.writer.take_back(content, planned)
+            self._kinds.modifying.take_back(content, planned)
             raise
         self._users.recent.forget(id)
         self._keep_locked(moved)
@@ -131,7 +134,7 @@ class Retiring:
                 raise VersionMismatch
             planned = self._planning.retiring(content, datetime.now(UTC))
             try:
-                entry = self._kinds.writer.carry_out(content, planned)
+                entry = self._kinds.modifying.carry_out(content, planned)
                 return content, planned, entry
             except Stale:
                 time.sleep(random.uniform(0, 0.002 * min(attempt, 20)))  # noqa: S311 - spreads rivals, keeps no secret
@@ -159,7 +162,7 @@ class Retiring:
     def _shelve_apart(self, entry: Entry) -> Entry:
         content = self._entries.content(self._requests.complete(entry))
         present = dn.avas(dn.split(entry.dn)[0])
-        names = [self._entries.known_as(dn.attribute_of(ava)) for ava in present]
+        names = [self._names.known_as(dn.attribute_of(ava)) for ava in present]
         # Of several attributes, that which a server is most likely to keep unique.
         at = names.index(self._named) if self._named in names else 0
         attribute, name = dn.attribute_of(present[at]), names[at]
@@ -167,7 +170,7 @@ class Retiring:
         kept = content.record.retired is not None
         if kept and name in content.entry.attributes:
             try:
-                self._kinds.writer.carry_out(content, self._planning.aside(content, name))
+                self._kinds.modifying.carry_out(content, self._planning.aside(content, name))
             except Stale:
                 raise Unavailable(1) from None
         base = self._retired.bindings.base
@@ -188,7 +191,7 @@ class Retiring:
             if marked and self._entries.locked(content.entry.attributes):
                 return
             try:
-                self._kinds.writer.carry_out(content, self._planning.retiring(content, datetime.now(UTC)))
+                self._kinds.modifying.carry_out(content, self._planning.retiring(content, datetime.now(UTC)))
                 return
             except Stale:
                 moved = Entry(moved.dn, {})
@@ -215,7 +218,7 @@ class Retiring:
                 own.append(ava)
                 continue
             attribute = dn.attribute_of(ava)
-            held = content.entry.attributes.get(self._entries.known_as(attribute), ())
+            held = content.entry.attributes.get(self._names.known_as(attribute), ())
             named = not held or any(dn.key(dn.rdn(attribute, v.decode())) == dn.key(ava) for v in held)
             own.append(ava if named else dn.rdn(attribute, held[0].decode()))
         return dn.joined(own)
@@ -230,7 +233,7 @@ class Retiring:
                 return self._moved(content.dn, rdn, parent)
             except LdapError as error:
                 if error.code in (faults.ALREADY_EXISTS, faults.CONSTRAINT_VIOLATION):
-                    apart = self._entries.rdn_apart(rdn) if error.code == faults.ALREADY_EXISTS else None
+                    apart = self._names.rdn_apart(rdn) if error.code == faults.ALREADY_EXISTS else None
                     return self._back_apart(content, apart, parent, error)
                 # Of a place that is not there, each server says something else.
                 if parent == parents[-1] or self._users.at(parent, NOTHING) is not None:
@@ -292,16 +295,16 @@ class Retiring:
         here = replace(
             content,
             dn=now.dn,
-            stamp=self._entries.content(now, frozenset()).stamp,
+            stamp=self._entries.stamp_of(now),
             entry=Entry(now.dn, content.entry.attributes),
         )
         try:
-            written = self._kinds.writer.carry_out(here, replace(planned, rdn=None))
+            written = self._kinds.modifying.carry_out(here, replace(planned, rdn=None))
         except LdapError as error:
             apart = self._kinds.writer.planned_apart(error, here, planned, values)
             if apart is None:
                 raise
-            written = self._kinds.writer.carry_out(here, replace(apart, rdn=None))
+            written = self._kinds.modifying.carry_out(here, replace(apart, rdn=None))
         except Stale:
             raise Unavailable(1) from None
         return self._users.content(self._requests.complete(Entry(now.dn, written.attributes)))
@@ -309,10 +312,10 @@ class Retiring:
     def _one_name(self, planned: Planned, rdn: str, content: Content, entry: Entry) -> Planned:
         """The plan without the name that an entry kept beside the one it got because there was no record to hold it.
         Other values of the attribute stay."""
-        given = {self._entries.known_as(dn.attribute_of(ava)): dn.value_of(ava).encode() for ava in dn.avas(rdn)}
+        given = {self._names.known_as(dn.attribute_of(ava)): dn.value_of(ava).encode() for ava in dn.avas(rdn)}
         replaced = dict(planned.replaced)
         for ava in dn.avas(dn.split(entry.dn)[0]):
-            name = self._entries.known_as(dn.attribute_of(ava))
+            name = self._names.known_as(dn.attribute_of(ava))
             own, held = content.entry.attributes.get(name, ()), entry.attributes.get(name, ())
             if name in replaced or name not in given or set(own) == set(held) or given[name] in own:
                 continue
@@ -324,7 +327,7 @@ class Retiring:
         """Let an entry that could not be changed be what it was, and move it to where it was."""
         rdn, superior = dn.split(before.dn)
         parts = {*dn.avas(dn.split(moved.dn)[0]), *dn.avas(rdn)}
-        named = {self._entries.known_as(dn.attribute_of(ava)) for ava in parts}
+        named = {self._names.known_as(dn.attribute_of(ava)) for ava in parts}
         try:
             # What it is called by goes with the move, before which it is locked.
             now = self._made_again(self._requests.complete(Entry(moved.dn, {})), before, without=named)
@@ -353,5 +356,5 @@ class Retiring:
 
     def _was_called(self, before: Entry, name: str) -> bool:
         """Whether an entry had all values of an RDN."""
-        pairs = ((ava, self._entries.known_as(dn.attribute_of(ava))) for ava in dn.avas(dn.split(name)[0]))
+        pairs = ((ava, self._names.known_as(dn.attribute_of(ava))) for ava in dn.avas(dn.split(name)[0]))
         return all(among(ava, before.attributes.get(attribute, ())) for ava, attribute in pairs)

@@ -168,8 +168,8 @@ def test_a_new_name_under_an_alias(backend: LdapBackend, people: Beside) -> None
     """What a renamed entry has is told by the name by which the attribute is bound, whatever the RDN calls it. The
     servers here put the first name into every DN, or end at such a renaming."""
     before = Entry(f"userid=old,{people.tree.people}", {"uid": (b"old",), "cn": (b"x",)})
-    writer = backend._opened().writers["User"]
-    after = writer._after(before, Planned({}, "userid=new", None), f"userid=new,{people.tree.people}")
+    modifying = backend._opened().modifying["User"]
+    after = modifying._after(before, Planned({}, "userid=new", None), f"userid=new,{people.tree.people}")
     assert after.attributes == {"uid": (b"new",), "cn": (b"x",)}
 
 
