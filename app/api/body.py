@@ -49,7 +49,7 @@ def _media_type(header: str) -> str:
 def parse_json(text: str, max_depth: int) -> Any:
     """The JSON value of a text; raises as `read_json` does."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
+        value = _decoder.decode(text)
     except RecursionError:
         raise InvalidSyntax("the body is nested too deeply") from None
     except ValueError:
@@ -70,6 +70,10 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise InvalidSyntax(f"{name} is not a JSON value")
+
+
+# `json.loads` would make one for each body, which takes longer than to read it.
+_decoder = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant)
 
 
 def _deeper_than(value: Any, limit: int) -> bool:
