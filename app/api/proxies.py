@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from app.addresses import read_address
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -25,15 +27,13 @@ class TrustedProxies:
             hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
             client = next((hop for hop in reversed(hops) if not self._trusts(hop)), None)
             if client:
-                environ["REMOTE_ADDR"] = client
+                # Without its port, which is another for each connection: failures are counted for the address.
+                environ["REMOTE_ADDR"] = str(read_address(client) or client)
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
             if scheme in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
         return self._application(environ, start_response)
 
     def _trusts(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self._trusted)
+        found = read_address(address)
+        return found is not None and any(found in network for network in self._trusted)

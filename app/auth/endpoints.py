@@ -10,7 +10,7 @@ from typing import Any
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from app.auth.errors import InsecureTransport
 from app.auth.guard import Guard
@@ -96,6 +96,10 @@ def _handle_errors(blueprint: Blueprint, server: Server) -> None:
     @blueprint.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> Response:
         return server.refuse(InvalidRequestError("The form is too large", status_code=413))
+
+    @blueprint.errorhandler(BadRequest)
+    def broken(error: BadRequest) -> Response:
+        return server.refuse(InvalidRequestError("The body is not as announced"))
 
     @blueprint.errorhandler(ControlUnavailable)
     def unavailable(error: ControlUnavailable) -> Response:

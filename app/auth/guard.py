@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.addresses import read_address
 from app.auth.challenge import bearer_challenge
 from app.auth.errors import (
     AuthError,
@@ -130,7 +130,7 @@ class Guard:
             ends = float("inf") if grant.expires_at is None else grant.expires_at.timestamp()
             return _principal(grant.integration, allowed(grant.integration.access)), ends
         claims = self._tokens.verify(token)
-        integration = self._control.token_subject(claims.integration_id, claims.jti)
+        integration = self._control.token_subject(claims.integration_id, claims.jti, claims.credential_id)
         if integration is None:
             raise InvalidToken
         # The end that counts is checked anew on a miss, so that the skew is granted in one place only.
@@ -165,7 +165,5 @@ def _is_local(address: str | None) -> bool:
     """True for a peer on this machine: a loopback address, or a local socket, which has none."""
     if not address:
         return True
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+    found = read_address(address)
+    return found is not None and found.is_loopback

@@ -23,7 +23,7 @@ from app.auth.errors import InvalidToken
 from app.auth.scopes import allowed, join, parse
 from app.auth.throttle import Throttle
 from app.auth.tokens import AccessTokens
-from app.control import ControlStore, Integration, UnknownCredential
+from app.control import ControlStore, CredentialGrant, UnknownCredential
 
 GRANT_TYPE = "client_credentials"
 AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
@@ -57,10 +57,11 @@ class TokenRequest(OAuth2Request):
 
 
 class Client(ClientMixin):
-    """An integration in its role as OAuth client."""
+    """An integration in its role as OAuth client, and the secret by which it is known."""
 
-    def __init__(self, integration: Integration) -> None:
-        self.integration = integration
+    def __init__(self, grant: CredentialGrant) -> None:
+        self.integration = grant.integration
+        self.credential_id = grant.credential_id
 
     def get_client_id(self) -> str:
         return self.integration.id
@@ -213,11 +214,11 @@ class Server(BaseServer):
             raise ClientRefused
         if wait := self._throttle.wait(given.client_id, request.address):
             raise TooManyFailures(wait)
-        integration = self._control.verify_secret(given.client_id, given.secret)
-        if integration is None:
+        grant = self._control.verify_secret(given.client_id, given.secret)
+        if grant is None:
             self._throttle.failed(given.client_id, request.address)
             raise ClientRefused
-        return Client(integration)
+        return Client(grant)
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         return request
@@ -230,4 +231,4 @@ class Server(BaseServer):
 
 
 def _issue(tokens: AccessTokens, client: Client, grant_type: str, user: None, scope: str) -> str:
-    return tokens.issue(client.integration.id, parse(scope))
+    return tokens.issue(client.integration.id, parse(scope), client.credential_id)

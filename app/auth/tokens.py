@@ -17,6 +17,8 @@ from app.auth.errors import InvalidToken
 from app.auth.keys import ALGORITHM, KeyRing
 from app.auth.scopes import join, parse
 
+# Of this service alone; RFC 9068 section 2.2 leaves room for further claims.
+_CREDENTIAL = "credential_id"
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 # Whatever a hostile header or payload can make the parsers raise.
 _MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
@@ -24,12 +26,14 @@ _MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, Rec
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """The claims of a verified token. `expires_at` is in seconds since 1970."""
+    """The claims of a verified token. `expires_at` is in seconds since 1970. `credential_id` is that of the secret that
+    it was issued for, None in a token of an earlier version of this service."""
 
     integration_id: str
     scopes: frozenset[str]
     jti: str
     expires_at: int
+    credential_id: str | None
 
 
 class AccessTokens:
@@ -56,8 +60,8 @@ class AccessTokens:
         self._clock = clock
         self.lifetime_seconds = int(lifetime.total_seconds())
 
-    def issue(self, integration_id: str, scopes: frozenset[str]) -> str:
-        """A signed token (RFC 9068 section 2.2). Raises ControlUnavailable."""
+    def issue(self, integration_id: str, scopes: frozenset[str], credential_id: str) -> str:
+        """A signed token (RFC 9068 section 2.2) for the secret with this id. Raises ControlUnavailable."""
         key = self._keys.signer()
         now = int(self._clock())
         claims: dict[str, Any] = {
@@ -69,6 +73,7 @@ class AccessTokens:
             "exp": now + self.lifetime_seconds,
             "jti": secrets.token_urlsafe(16),
             "scope": join(scopes),
+            _CREDENTIAL: credential_id,
         }
         header = {"alg": ALGORITHM, "typ": "at+jwt", "kid": key.kid}
         return jwt.encode(header, claims, key, algorithms=[ALGORITHM])
@@ -101,7 +106,10 @@ class AccessTokens:
         audience = claims["aud"]
         audiences = audience if isinstance(audience, list) else [audience]
         times = [claims["exp"], claims["iat"], claims.get("nbf", 0)]
+        credential_id = claims.get(_CREDENTIAL)
         texts = [claims["sub"], claims["jti"], claims["scope"]]
+        if credential_id is not None:
+            texts.append(credential_id)
         good = (
             claims["iss"] == self._issuer
             and self._audience in audiences
@@ -113,4 +121,4 @@ class AccessTokens:
         )
         if not good:
             raise InvalidToken
-        return AccessToken(claims["sub"], parse(claims["scope"]), claims["jti"], claims["exp"])
+        return AccessToken(claims["sub"], parse(claims["scope"]), claims["jti"], claims["exp"], credential_id)

@@ -108,8 +108,9 @@ def _control(settings: Settings) -> Finding:
             if not store.signing_keys():
                 return Finding("control", State.WARNING, "there is no signing key yet: the service makes one")
     except ControlUnavailable as error:
-        message = f"{without_password(url)}: {reason(error)}; if it is new, run `landfall db upgrade`"
-        return Finding("control", State.FAULT, message)
+        # What has no cause below it says itself what to do.
+        mend = "; if it is new, run `landfall db upgrade`" if error.__cause__ else ""
+        return Finding("control", State.FAULT, f"{without_password(url)}: {reason(error)}{mend}")
     return Finding("control", State.OK, without_password(url))
 
 

@@ -138,7 +138,7 @@ def show(operator: Operator, name: str, as_json: bool) -> None:
     type=click.IntRange(0, 24 * 365),
     default=DEFAULT_OVERLAP_HOURS,
     show_default=True,
-    help="How long the old one stays valid.",
+    help="How long the old one stays valid; with 0 it is revoked, and so are the access tokens that it got.",
 )
 @_expires
 @json_option
@@ -151,13 +151,17 @@ def rotate(
     overlap = timedelta(hours=overlap_hours)
     with operator.control() as control:
         found = _live(control, name)
+        before = [c for c in control.list_credentials(found.id) if c.kind is kind and c.live(datetime.now(UTC))]
         issued = control.rotate(found.id, kind, overlap=overlap, lifetime=_lifetime(kind, expires_days))
-    ends = issued.credential.created + overlap
+    last = issued.credential.created + overlap
+    # Some may have ended before anyway.
+    ends = max((min(c.expires_at or last, last) for c in before), default=None)
     if as_json:
         named = {"client_id": found.id, "name": found.name}
         show_json({**named, **_issued(issued), "previous_valid_until": stamp(ends)})
         return
-    click.echo(f"What was valid before ends at {moment(ends)}. The new one is shown this once:")
+    said = "Nothing was valid before." if ends is None else f"What was valid before ends at {moment(ends)}."
+    click.echo(f"{said} The new one is shown this once:")
     label = "Bearer token" if bearer else "Client secret"
     expires = moment(issued.credential.expires_at, "never")
     show_fields([("Client ID", found.id), (label, issued.value), ("Expires", expires)])
@@ -169,7 +173,8 @@ def rotate(
 @json_option
 @pass_operator
 def revoke(operator: Operator, name: str, credential: str | None, as_json: bool) -> None:
-    """Revoke an integration, or one of its credentials, for ever. It holds for the next request."""
+    """Revoke an integration, or one of its credentials, for ever. It holds for the next request, also with access
+    tokens issued before."""
     with operator.control() as control:
         found = _live(control, name)
         if credential is None:
@@ -186,10 +191,14 @@ def revoke(operator: Operator, name: str, credential: str | None, as_json: bool)
 @json_option
 @pass_operator
 def set_access(operator: Operator, name: str, access: str, as_json: bool) -> None:
-    """Change what an integration may do. It holds for the next request, also with tokens issued before."""
+    """Change what an integration may do. It holds for the next request, also with tokens issued before; but these
+    never allow more than when they were issued, so that what is new needs the next access token."""
     with operator.control() as control:
-        found = control.set_access(_live(control, name).id, Access(access))
-    _report(as_json, found, f"{found.name} may {_may(found.access)} now.")
+        before = _live(control, name)
+        found = control.set_access(before.id, Access(access))
+    raised = before.access is Access.READ_ONLY and found.access is Access.FULL
+    hint = " An access token issued before does not allow it yet; the next one does." if raised else ""
+    _report(as_json, found, f"{found.name} may {_may(found.access)} now.{hint}")
 
 
 @integration.command("set")

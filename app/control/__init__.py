@@ -20,10 +20,10 @@ from app.control.links import Held, Links
 from app.control.managed import Managed
 from app.control.models import (
     Access,
-    BearerGrant,
     Brake,
     Candidate,
     Credential,
+    CredentialGrant,
     CredentialKind,
     Dialect,
     Integration,
@@ -44,7 +44,6 @@ __all__ = [
     "Access",
     "AuditRecord",
     "AuditTrail",
-    "BearerGrant",
     "Brake",
     "Brakes",
     "Candidate",
@@ -54,6 +53,7 @@ __all__ = [
     "ControlUnavailable",
     "Copy",
     "Credential",
+    "CredentialGrant",
     "CredentialKind",
     "Dialect",
     "Entry",

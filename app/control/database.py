@@ -92,7 +92,7 @@ def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engi
         engine = create_engine(url, creator=lambda: sqlite.connect(path))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_size=5,
@@ -101,6 +101,18 @@ def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engi
         isolation_level="READ COMMITTED",
         connect_args=_server_arguments(url, statement_seconds),
     )
+    if engine.dialect.name == "postgresql":
+        _bound_answers(engine, statement_seconds)
+    return engine
+
+
+def _bound_answers(engine: Engine, seconds: int) -> None:
+    # The driver of one kind of database, which the others do without.
+    from app.control import postgresql  # noqa: PLC0415
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_: Any, __: Any, ___: Any, arguments: dict[str, Any]) -> Any:
+        return postgresql.connect(arguments, seconds)
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -114,7 +126,7 @@ def _server_arguments(url: str, seconds: int) -> dict[str, Any]:
         return {
             "connect_timeout": CONNECT_SECONDS,
             "options": f"-c statement_timeout={seconds}s -c timezone=UTC",
-            # Notices a server that is gone without a word while a statement waits for it.
+            # Notices a machine that is gone without a word; that of a server that hangs goes on to acknowledge.
             "tcp_user_timeout": STATEMENT_SECONDS * 1000,
         }
     return {"connect_timeout": CONNECT_SECONDS, "read_timeout": seconds, "write_timeout": seconds}

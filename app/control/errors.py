@@ -26,7 +26,7 @@ class UnknownIntegration(ControlError):
 
 
 class UnknownCredential(ControlError):
-    """No live credential has this id."""
+    """No credential has this id, or it is revoked."""
 
     def __init__(self, credential_id: str) -> None:
         super().__init__(f"there is no live credential {credential_id!r}")

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, or_, select, update
 
 from app.control.integrations import to_integration
 from app.control.models import Integration, NewKey, SigningKey
-from app.control.tables import integrations, revoked_tokens, signing_keys
+from app.control.tables import credentials, integrations, revoked_tokens, signing_keys
 from app.control.values import instant
 
 # Longer than the longest token life that can be configured (six hours) and the largest clock skew.
@@ -53,12 +53,18 @@ def revoke_token(connection: Connection, jti: str, expires_at: int, now: int) ->
         connection.execute(insert(revoked_tokens).values(jti=jti, expires_at=expires_at))
 
 
-def token_subject(connection: Connection, integration_id: str, jti: str) -> Integration | None:
-    """The live integration that a token was issued to, unless that token is revoked."""
+def token_subject(
+    connection: Connection, integration_id: str, jti: str, credential_id: str | None
+) -> Integration | None:
+    """The live integration that a token was issued to, unless that token is revoked, or the secret that it was issued
+    for (None where that is not known). A secret that has ended leaves its tokens to their own end."""
     revoked = select(revoked_tokens.c.jti).where(revoked_tokens.c.jti == jti).exists()
     statement = select(integrations).where(
         integrations.c.id == integration_id, integrations.c.revoked_at.is_(None), ~revoked
     )
+    if credential_id is not None:
+        withdrawn = (credentials.c.id == credential_id) & credentials.c.revoked_at.is_not(None)
+        statement = statement.where(~select(credentials.c.id).where(withdrawn).exists())
     row = connection.execute(statement).one_or_none()
     return None if row is None else to_integration(row)
 

@@ -103,8 +103,8 @@ class IssuedCredential:
 
 
 @dataclass(frozen=True, slots=True)
-class BearerGrant:
-    """What a bearer token stands for. `expires_at` None means that it has no end."""
+class CredentialGrant:
+    """What a live credential stands for. `expires_at` None means that it has no end."""
 
     integration: Integration
     credential_id: str

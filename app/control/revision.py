@@ -19,7 +19,18 @@ def stored(connection: Connection) -> str | None:
     return found
 
 
+def require_known(connection: Connection) -> None:
+    """Return when the schema is this program's or can be brought to it. Raises ControlUnavailable with what to do."""
+    found = stored(connection)
+    if found is not None and found > CURRENT:
+        raise ControlUnavailable(
+            f"the control store has schema {found}, that of a later Landfall, and this one knows {CURRENT}: install "
+            "the later one again, or put back the backup that was made before it"
+        )
+
+
 def require_current(connection: Connection) -> None:
     """Return when the schema is this program's. Raises ControlUnavailable with what to do."""
+    require_known(connection)
     if stored(connection) != CURRENT:
         raise ControlUnavailable("the schema of the control store is not current: run `landfall db upgrade`")

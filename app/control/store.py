@@ -18,8 +18,8 @@ from app.control.links import Links
 from app.control.managed import Managed, RehearsedManaged
 from app.control.models import (
     Access,
-    BearerGrant,
     Credential,
+    CredentialGrant,
     CredentialKind,
     Dialect,
     Integration,
@@ -115,7 +115,8 @@ class ControlStore:
             return integrations.all_of(connection)
 
     def set_access(self, integration_id: str, access: Access) -> Integration:
-        """The integration with its new access level, which holds for tokens already issued too.
+        """The integration with its new access level. A lower one holds for access tokens already issued too; these
+        never allow more than when they were issued.
 
         Raises UnknownIntegration, also for a revoked one.
         """
@@ -151,12 +152,15 @@ class ControlStore:
     def rotate(
         self, integration_id: str, kind: CredentialKind, *, overlap: timedelta, lifetime: timedelta | None
     ) -> IssuedCredential:
-        """A new credential; the others of its kind are accepted for `overlap` more. Raises
-        UnknownIntegration.
+        """A new credential; the others of its kind are accepted for `overlap` more, and revoked where that is
+        nothing. Raises UnknownIntegration.
         """
         now = self._now()
         with self._database.write() as connection:
-            credentials.end_by(connection, integration_id, kind, now + int(overlap.total_seconds()), now)
+            if overlap:
+                credentials.end_by(connection, integration_id, kind, now + int(overlap.total_seconds()), now)
+            else:
+                credentials.revoke_all(connection, integration_id, kind, now)
             return credentials.add(connection, integration_id, kind, lifetime, now)
 
     def list_credentials(self, integration_id: str) -> list[Credential]:
@@ -165,27 +169,29 @@ class ControlStore:
             return credentials.of_integration(connection, integration_id)
 
     def revoke_credential(self, integration_id: str, credential_id: str) -> None:
-        """Afterwards this credential of the integration is not accepted. Raises UnknownCredential."""
+        """Afterwards neither this credential of the integration nor an access token that was issued for it is accepted.
+        Raises UnknownCredential."""
         with self._database.write() as connection:
             credentials.revoke(connection, integration_id, credential_id, self._now())
 
-    def verify_secret(self, client_id: str, secret: str) -> Integration | None:
-        """The live integration that this secret authenticates; it takes as long for an unknown client id."""
+    def verify_secret(self, client_id: str, secret: str) -> CredentialGrant | None:
+        """What a live secret of this live integration stands for; it takes as long for an unknown client id."""
         looked_up = client_id if is_id(client_id) else ""
         with self._database.read() as connection:
             return credentials.matching_secret(connection, looked_up, secret, self._now())
 
-    def verify_bearer(self, token: str) -> BearerGrant | None:
+    def verify_bearer(self, token: str) -> CredentialGrant | None:
         """What a live bearer token of a live integration stands for."""
         if not is_bearer(token):
             return None
         with self._database.read() as connection:
             return credentials.matching_bearer(connection, token, self._now())
 
-    def token_subject(self, integration_id: str, jti: str) -> Integration | None:
-        """The live integration that an access token was issued to, unless that token is revoked."""
+    def token_subject(self, integration_id: str, jti: str, credential_id: str | None = None) -> Integration | None:
+        """The live integration that an access token was issued to, unless that token is revoked, or the secret that it
+        was issued for."""
         with self._database.read() as connection:
-            return keys.token_subject(connection, integration_id, jti)
+            return keys.token_subject(connection, integration_id, jti, credential_id)
 
     def revoke_token(self, jti: str, expires_at: int) -> None:
         """Afterwards the access token is not accepted; it is remembered until past `expires_at` (seconds

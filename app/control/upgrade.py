@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from app.control import sqlite
 from app.control.database import make_engine, translated
 from app.control.errors import ControlUnavailable
-from app.control.revision import VERSION_TABLE, stored
+from app.control.revision import VERSION_TABLE, require_known, stored
 from app.control.tables import metadata
 from config.sql_url import sqlite_file
 
@@ -32,13 +32,14 @@ def upgrade(url: str) -> None:
     none.
 
     Safe when several processes start at once: one works, the others wait and find it done. On SQLite and
-    PostgreSQL an upgrade that fails changes nothing. Raises ControlUnavailable.
+    PostgreSQL an upgrade that fails changes nothing. Raises ControlUnavailable, also for the schema of a later program.
     """
     path = sqlite_file(url)
     with _alone_with_file(path):
         engine = make_engine(url, statement_seconds=_STATEMENT_SECONDS)
         try:
             with translated(), engine.begin() as connection, _alone_in_database(connection):
+                require_known(connection)
                 _migrate(connection)
         finally:
             engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from flask import Blueprint, Flask, Response, request
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.addresses import read_address
 from app.auth.guard import Guard
 from app.control import ControlStore
 from app.metrics.facts import Facts
@@ -68,7 +68,8 @@ def _blueprint(registry: CollectorRegistry, token: Secret | None, guard: Guard) 
 
 def _refusal_here(environ: Mapping[str, Any]) -> Response | None:
     """Why a request that comes from elsewhere is not answered; a proxy on this machine asks for somebody else."""
-    if _is_loopback(environ.get("REMOTE_ADDR", "")) and not any(name in environ for name in _FORWARDED):
+    peer = read_address(environ.get("REMOTE_ADDR", ""))
+    if peer is not None and peer.is_loopback and not any(name in environ for name in _FORWARDED):
         return None
     return _plain(403, "Without metrics.token the figures are told to programs on this machine only.")
 
@@ -84,10 +85,3 @@ def _refusal(environ: Mapping[str, Any], token: Secret, guard: Guard) -> Respons
 
 def _plain(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     return Response(f"{text}\n", status, headers, content_type="text/plain; charset=utf-8")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -11,9 +11,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
-from backends.errors import Unavailable
+from backends.errors import StoreError, Unavailable
 from backends.sql.database import Database
 from backends.sql.dialects import Timeouts
 from backends.sql.faults import Faults
@@ -30,7 +31,8 @@ def upgrade(url: str) -> None:
     there is none.
 
     Safe when several processes start at once: one works, the others wait and find it done. On SQLite and PostgreSQL
-    an upgrade that fails changes nothing. Raises Unavailable, ReadOnly, or StoreError with the cause.
+    an upgrade that fails changes nothing. Raises Unavailable, ReadOnly, or StoreError with the cause, also for tables
+    of a later program.
     """
     database = Database(url, Faults({}, {}), _TIMEOUTS, pool_size=1)
     try:
@@ -56,7 +58,17 @@ def _run(connection: Connection) -> None:
     config.attributes["connection"] = connection
     config.attributes["version_table"] = VERSION_TABLE
     with _alone(connection):
+        _require_known(connection, ScriptDirectory.from_config(config))
         command.upgrade(config, "head")
+
+
+def _require_known(connection: Connection, scripts: ScriptDirectory) -> None:
+    found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise StoreError(
+            f"the database of users and groups has schema {found}, that of a later Landfall, and this one knows "
+            f"{scripts.get_current_head()}: install the later one again, or put back the backup that was made before it"
+        )
 
 
 @contextmanager

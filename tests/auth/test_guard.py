@@ -372,7 +372,7 @@ def test_a_challenge_holds_only_allowed_characters() -> None:
 
 
 @pytest.mark.req("P-7.2-01", "B-5.3-01", "G-3.2-01", "P-7.4-01")
-@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::7", "nonsense"])
+@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7", "nonsense"])
 def test_plain_http_from_elsewhere_is_refused(service: Service, full: Client, peer: str) -> None:
     token = service.fetch_token(full)
     plain = {"X-Test-Peer": peer}
@@ -384,7 +384,7 @@ def test_plain_http_from_elsewhere_is_refused(service: Service, full: Client, pe
     assert service.get(token).status_code == 200
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", ""])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
 def test_plain_http_from_this_machine_is_accepted(service: Service, full: Client, peer: str) -> None:
     assert service.get(service.fetch_token(full), **{"X-Test-Peer": peer}).status_code == 200
 

@@ -69,7 +69,9 @@ def test_the_challenge_leads_to_the_metadata(service: Service) -> None:
 
 
 @pytest.mark.req("J-9068-4-04", "J-9068-4-05")
-def test_tokens_verify_with_the_published_keys(service: Service, clock: Clock, full: Client) -> None:
+def test_tokens_verify_with_the_published_keys(
+    service: Service, control: ControlStore, clock: Clock, full: Client
+) -> None:
     token = service.fetch_token(full)
     published = service.http.get("/oauth/jwks").json()
     (key,) = published["keys"]
@@ -79,6 +81,7 @@ def test_tokens_verify_with_the_published_keys(service: Service, clock: Clock, f
     assert decoded.header == {"alg": "RS256", "typ": "at+jwt", "kid": key["kid"]}
     jti = decoded.claims.pop("jti")
     assert len(jti) >= 22
+    (secret,) = control.list_credentials(full.id)
     assert decoded.claims == {
         "iss": PUBLIC_URL,
         "aud": f"{PUBLIC_URL}/scim/v2",
@@ -87,6 +90,7 @@ def test_tokens_verify_with_the_published_keys(service: Service, clock: Clock, f
         "iat": int(clock()),
         "exp": int(clock()) + 3600,
         "scope": "scim.read scim.write",
+        "credential_id": secret.id,
     }
 
 

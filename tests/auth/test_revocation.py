@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from app.control import ControlStore
-from tests.auth.service import Client, Service
+from app.control import ControlStore, CredentialKind
+from tests.auth.service import FORM, Client, Service
 from tests.control.clock import Clock
 
 
@@ -74,3 +76,29 @@ def test_requests_that_are_none(service: Service, full: Client) -> None:
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
     answer = service.http.post("/oauth/revoke", json={"token": "x"}, auth=full.basic)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_a_secret_revoked_by_the_operator_takes_its_tokens_along(
+    service: Service, other_worker: Service, control: ControlStore, full: Client
+) -> None:
+    """Whoever has stolen it has a token too."""
+    stolen = Client(full.id, control.add_secret(full.id).value)
+    (theirs,) = [one for one in control.list_credentials(full.id) if one.hint == stolen.secret[-4:]]
+    token, kept = service.fetch_token(stolen), service.fetch_token(full)
+    workers = (service, other_worker)
+    assert [worker.get(value).status_code for worker in workers for value in (token, kept)] == [200] * 4
+    control.revoke_credential(full.id, theirs.id)
+    assert [worker.get(value).status_code for worker in workers for value in (token, kept)] == [401, 200] * 2
+    control.rotate(full.id, CredentialKind.SECRET, overlap=timedelta(0), lifetime=None)
+    assert [worker.get(kept).status_code for worker in workers] == [401, 401]
+
+
+def test_a_token_outlives_a_secret_that_is_replaced_or_ends(
+    service: Service, control: ControlStore, clock: Clock, full: Client
+) -> None:
+    """A client that has fetched its token just before goes on without a fault."""
+    token = service.fetch_token(full)
+    control.rotate(full.id, CredentialKind.SECRET, overlap=timedelta(minutes=1), lifetime=None)
+    clock.forward(60)
+    assert service.http.post("/oauth/token", data=FORM, auth=full.basic).status_code == 401
+    assert service.get(token).status_code == 200

@@ -23,13 +23,13 @@ def test_an_integration_is_created_before_the_first_start(landfall: Landfall) ->
     assert created["client_secret_expires_at"] is None
     assert created["bearer_token_expires_at"] is not None
     store = store_of(landfall)
-    integration = store.verify_secret(created["client_id"], created["client_secret"])
+    secret = store.verify_secret(created["client_id"], created["client_secret"])
     grant = store.verify_bearer(created["bearer_token"])
     store.close()
-    assert integration is not None
+    assert secret is not None
     assert grant is not None
-    assert grant.integration == integration
-    assert integration.access is Access.FULL
+    assert grant.integration == secret.integration
+    assert grant.integration.access is Access.FULL
     assert landfall.home.stat().st_mode & 0o777 == 0o700
     assert (landfall.home / "control.db").stat().st_mode & 0o777 == 0o600
 
@@ -72,6 +72,22 @@ def test_rotating_a_bearer_token_keeps_the_old_one_for_a_week(landfall: Landfall
     assert old.expires_at is not None
     assert old.expires_at.isoformat().replace("+00:00", "Z") == rotated["previous_valid_until"]
     assert new is not None
+
+
+def test_the_end_of_what_is_rotated_is_the_one_that_holds(landfall: Landfall) -> None:
+    """The overlap lengthens no life, and where there was nothing nothing ends."""
+    created = landfall.json("integration", "create", "hr", "--access", "full", "--bearer", "--expires-days", "1")
+    rotated = landfall.json("integration", "rotate", "hr", "--bearer")
+    assert rotated["previous_valid_until"] == created["bearer_token_expires_at"]
+    landfall.output("integration", "create", "it", "--access", "full")
+    assert "Nothing was valid before." in landfall.output("integration", "rotate", "it", "--bearer")
+
+
+def test_of_more_access_it_is_said_when_it_begins(landfall: Landfall) -> None:
+    """A token keeps the scopes that it was issued with."""
+    landfall.output("integration", "create", "hr", "--access", "full")
+    said = [landfall.output("integration", "set-access", "hr", level) for level in ("read-only", "full", "full")]
+    assert [("An access token issued before" in text) for text in said] == [False, True, False]
 
 
 def test_tables_show_what_people_need(landfall: Landfall) -> None:

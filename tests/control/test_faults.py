@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from app.control import Access, ControlStore, ControlUnavailable, NewKey, upgrade
+from app.control.database import make_engine, translated
 from tests.conftest import selected_backends
 from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
 
@@ -56,10 +59,33 @@ def test_it_finds_a_restarted_server_by_itself(kind: str) -> None:
         assert_unavailable(store)
         server.start()
         assert store.generation() == before
-        assert store.verify_secret(integration.id, secret) == integration
+        grant = store.verify_secret(integration.id, secret)
+        assert grant is not None
+        assert grant.integration == integration
         assert store.set_access(integration.id, Access.READ_ONLY).access is Access.READ_ONLY
         assert store.generation() > before
         store.close()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in selected_backends() if kind in SERVERS])
+def test_a_server_that_hangs(kind: str) -> None:
+    """Nobody waits for ever for a server that goes on to accept and does not answer."""
+    server: DatabaseServer
+    with SERVERS[kind]() as server:
+        engine = make_engine(server.new_database(), statement_seconds=1)
+        rescue = threading.Timer(20, server.resume)
+        with translated(), engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            server.suspend()
+            rescue.start()
+            with pytest.raises(DBAPIError):
+                # Its threads may still answer some before they have all stopped.
+                all(connection.execute(text("SELECT 1")) for _ in range(1000))
+        rescue.cancel()
+        server.resume()
+        with translated(), engine.connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar_one() == 1
+        engine.dispose()
 
 
 def migrated(path: Path) -> ControlStore:

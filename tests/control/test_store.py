@@ -14,6 +14,7 @@ from app.control import (
     ControlStore,
     CredentialKind,
     Dialect,
+    Integration,
     InvalidName,
     NameTaken,
     NewKey,
@@ -28,6 +29,11 @@ from tests.control.clock import Clock
 
 Opener = Callable[[], ControlStore]
 NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+def authenticated(store: ControlStore, client_id: str, secret: str) -> Integration | None:
+    grant = store.verify_secret(client_id, secret)
+    return None if grant is None else grant.integration
 
 
 def test_an_integration_is_found_by_name_in_any_case_and_by_id(store: ControlStore) -> None:
@@ -45,7 +51,7 @@ def test_a_remit_comes_back_as_it_was(store: ControlStore) -> None:
     bearer = store.add_bearer(created.id, None)
     assert created.remit == remit
     assert store.find_integration("hr") == created
-    assert store.verify_secret(created.id, secret.value) == created
+    assert authenticated(store, created.id, secret.value) == created
     assert store.token_subject(created.id, "jti") == created
     for other in (Remit(), Remit(groups='displayName eq "x"')):
         assert store.set_remit(created.id, other).remit == other
@@ -110,8 +116,8 @@ def test_changes_of_an_unknown_or_revoked_integration_are_refused(store: Control
 def test_several_secrets_are_good_at_once_and_only_for_their_integration(store: ControlStore) -> None:
     mine, other = (store.create_integration(name, Access.FULL) for name in ("mine", "other"))
     values = [store.add_secret(mine.id).value for _ in range(2)]
-    assert [store.verify_secret(mine.id, value) for value in values] == [mine, mine]
-    assert [store.verify_secret(other.id, value) for value in values] == [None, None]
+    assert [authenticated(store, mine.id, value) for value in values] == [mine, mine]
+    assert [authenticated(store, other.id, value) for value in values] == [None, None]
     assert store.verify_secret(mine.id, values[0][:-1]) is None
 
 
@@ -153,7 +159,7 @@ def test_credentials_end_when_they_expire(store: ControlStore, clock: Clock) -> 
     secret = store.add_secret(integration.id, timedelta(days=1)).value
     bearer = store.add_bearer(integration.id, timedelta(days=1)).value
     clock.forward(86_399)
-    assert store.verify_secret(integration.id, secret) == integration
+    assert authenticated(store, integration.id, secret) == integration
     grant = store.verify_bearer(bearer)
     assert grant is not None
     assert grant.integration == integration
@@ -170,10 +176,10 @@ def test_revoking_a_credential_leaves_the_others(store: ControlStore) -> None:
     other = store.create_integration("other", Access.FULL)
     with pytest.raises(UnknownCredential):
         store.revoke_credential(other.id, first.credential.id)
-    assert store.verify_secret(integration.id, first.value) == integration
+    assert authenticated(store, integration.id, first.value) == integration
     store.revoke_credential(integration.id, first.credential.id)
     assert store.verify_secret(integration.id, first.value) is None
-    assert store.verify_secret(integration.id, second.value) == integration
+    assert authenticated(store, integration.id, second.value) == integration
     with pytest.raises(UnknownCredential):
         store.revoke_credential(integration.id, first.credential.id)
 
@@ -204,10 +210,10 @@ def test_rotation_keeps_the_old_secret_for_the_overlap(store: ControlStore, cloc
     new = store.rotate(integration.id, CredentialKind.SECRET, overlap=timedelta(hours=1), lifetime=timedelta(days=9))
     clock.forward(120)
     assert store.verify_secret(integration.id, short) is None
-    assert store.verify_secret(integration.id, old) == integration
+    assert authenticated(store, integration.id, old) == integration
     clock.forward(3480)
     assert store.verify_secret(integration.id, old) is None
-    assert store.verify_secret(integration.id, new.value) == integration
+    assert authenticated(store, integration.id, new.value) == integration
     assert store.verify_bearer(bearer) is not None
 
 
@@ -286,6 +292,33 @@ def test_generation_is_the_same_for_many_threads(store: ControlStore) -> None:
     for thread in threads:
         thread.join()
     assert answers == [store.generation()] * 160
+
+
+def test_a_revoked_secret_takes_its_tokens_along(store: ControlStore, clock: Clock) -> None:
+    """An ended one does not: its tokens end by themselves."""
+    integration = store.create_integration("entra", Access.FULL)
+    stolen, short = store.add_secret(integration.id), store.add_secret(integration.id, timedelta(minutes=1))
+    kept = store.add_secret(integration.id).credential.id
+    grant = store.verify_secret(integration.id, stolen.value)
+    assert grant is not None
+    assert grant.credential_id == stolen.credential.id
+    store.revoke_credential(integration.id, stolen.credential.id)
+    clock.forward(60)
+    assert store.token_subject(integration.id, "one", stolen.credential.id) is None
+    for credential_id in (short.credential.id, kept, None):
+        assert store.token_subject(integration.id, "one", credential_id) == integration
+    store.revoke_credential(integration.id, short.credential.id)
+    assert store.token_subject(integration.id, "one", short.credential.id) is None
+
+
+def test_rotation_without_overlap_revokes(store: ControlStore) -> None:
+    integration = store.create_integration("entra", Access.FULL)
+    old, bearer = store.add_secret(integration.id), store.add_bearer(integration.id, None)
+    new = store.rotate(integration.id, CredentialKind.SECRET, overlap=timedelta(0), lifetime=None)
+    assert store.verify_secret(integration.id, old.value) is None
+    assert store.token_subject(integration.id, "one", old.credential.id) is None
+    assert store.token_subject(integration.id, "one", new.credential.id) == integration
+    assert store.verify_bearer(bearer.value) is not None
 
 
 def test_a_revoked_token_has_no_subject(store: ControlStore) -> None:

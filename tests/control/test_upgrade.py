@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,24 @@ def test_a_store_without_its_schema_is_reported_with_what_to_do(sql_url: str) ->
     store = ControlStore(sql_url)
     with pytest.raises(ControlUnavailable, match="landfall db upgrade"):
         store.check()
+    store.close()
+
+
+def test_the_schema_of_a_later_program_is_reported_and_left_alone(sql_url: str) -> None:
+    """As after an upgrade that is taken back: nothing that this program could do helps."""
+    upgrade(sql_url)
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
+    store = ControlStore(sql_url)
+    attempts: list[Callable[[], None]] = [lambda: upgrade(sql_url), store.check]
+    for attempt in attempts:
+        with pytest.raises(ControlUnavailable, match="0999, that of a later Landfall") as caught:
+            attempt()
+        assert "db upgrade" not in str(caught.value)
+    with engine.connect() as connection:
+        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar_one() == "0999"
+    engine.dispose()
     store.close()
 
 

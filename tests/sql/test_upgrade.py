@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from sqlalchemy import MetaData, inspect, text
+from sqlalchemy import MetaData, create_engine, inspect, text
 
 from app.scim.query import Draft
 from app.scim.registry import Registry
+from backends.errors import StoreError
 from backends.sql import tables
 from backends.sql.backend import SqlBackend
 from backends.sql.upgrade import VERSION_TABLE, pending_difference, upgrade
@@ -85,3 +86,16 @@ def test_check_names_what_is_missing(sql_url: str, registry: Registry) -> None:
     with pytest.raises(ConfigError, match="scim_users"):
         backend.check()
     backend.close()
+
+
+def test_tables_of_a_later_program_are_reported_and_left_alone(sql_url: str) -> None:
+    """As after an upgrade that is taken back: nothing that this program could do helps."""
+    upgrade(sql_url)
+    engine = create_engine(sql_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0999'"))
+    with pytest.raises(StoreError, match="0999, that of a later Landfall"):
+        upgrade(sql_url)
+    with engine.connect() as connection:
+        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == "0999"
+    engine.dispose()

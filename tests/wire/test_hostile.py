@@ -96,6 +96,8 @@ def test_broken_chunks(service: Landfall, client: Client, chunk: bytes) -> None:
     lines = ("Content-Type: application/x-www-form-urlencoded", "Transfer-Encoding: chunked")
     answer = _exchange(service, _head(client, "POST", "/oauth/token", *lines) + chunk)
     assert answer.status == 400, answer
+    # In the form of that endpoint (RFC 6749 section 5.2).
+    assert json.loads(answer.body)["error"] == "invalid_request"
 
 
 def test_a_body_in_chunks_is_taken(service: Landfall, client: Client, name: str) -> None:
