@@ -12,7 +12,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from app.control.database import Database
 from app.control.models import Candidate
 from app.control.rehearsal import Rehearsal
-from app.control.rehearsal_models import Origin
+from app.control.rehearsal_models import Copy, Fate, Origin
 from app.control.tables import candidates, integrations, managed
 
 _IDS = 500
@@ -21,6 +21,9 @@ _IDS = 500
 class Managed:
     """Resources that have been created or adopted through SCIM. Every method may raise ControlUnavailable, and none
     makes a change that counts for `ControlStore.generation`."""
+
+    lasting = True
+    """Whether what is managed never ceases to be."""
 
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
@@ -100,7 +103,9 @@ class Managed:
 
 class RehearsedManaged(Managed):
     """The same, while nothing but a rehearsal is written: what is claimed is managed there only, as is what the
-    rehearsal has created. Who asks for an approval still asks the operator."""
+    rehearsal has created or retired, and that ends with it. Who asks for an approval still asks the operator."""
+
+    lasting = False
 
     def __init__(self, database: Database, clock: Callable[[], float], rehearsal: Rehearsal) -> None:
         super().__init__(database, clock)
@@ -109,8 +114,8 @@ class RehearsedManaged(Managed):
     def among(self, kind: str, ids: Sequence[str]) -> frozenset[str]:
         found = super().among(kind, ids)
         rest = [id for id in ids if id not in found]
-        new = (id for id, copy in self._rehearsal.find(kind, rest).items() if copy.origin is Origin.NEW)
-        return found.union(self._rehearsal.claimed(kind, rest), new)
+        ours = (id for id, copy in self._rehearsal.find(kind, rest).items() if _is_of_clients(copy))
+        return found.union(self._rehearsal.claimed(kind, rest), ours)
 
     def claim(self, kind: str, ids: Iterable[str], integration_id: str) -> None:
         wanted = list(ids)
@@ -123,6 +128,12 @@ class RehearsedManaged(Managed):
     def release(self, kind: str, id: str) -> None:
         with self._rehearsal.writing() as writing:
             writing.release(kind, id)
+
+
+def _is_of_clients(copy: Copy) -> bool:
+    """Whether it is managed without a claim: as in the audit trail, what a client has created, and whom it has
+    retired."""
+    return copy.origin is Origin.NEW or (copy.fate is Fate.RETIRED and copy.origin is not Origin.RETIRED)
 
 
 def claim_created(connection: Connection, resources: Sequence[tuple[str, str, str]], at: int) -> None:

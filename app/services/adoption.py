@@ -53,7 +53,7 @@ class NotManaged(Unadoptable):
 
 
 class Adoption:
-    """Decides on resources that are not managed. What is managed never ceases to be, so that it is remembered."""
+    """Decides on resources that are not managed. What is managed is remembered, where it never ceases to be."""
 
     def __init__(self, managed: Managed, backend: Backend, registry: Registry, settings: LifecycleSettings) -> None:
         self._managed = managed
@@ -155,6 +155,8 @@ class Adoption:
         self._remember(kind, [id])
 
     def _remember(self, kind: str, ids: Iterable[ResourceId]) -> None:
+        if not self._managed.lasting:
+            return
         with self._lock:
             for id in ids:
                 self._known[kind, id] = None

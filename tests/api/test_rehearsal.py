@@ -212,3 +212,29 @@ def test_versions_are_those_of_the_rehearsal(open_store: Open, registry: Registr
         assert client.delete(f"/Users/{id}", headers={"If-Match": tags[1]}).status_code == 412
         assert client.delete(f"/Users/{id}", headers={"If-Match": tags[-1]}).status_code == 204
         assert client.get(f"/Users/{id}").status_code == 404
+
+
+def test_after_discard_adoptions_are_noted_again(open_store: Open, registry: Registry, tmp_path: Path) -> None:
+    """A service that goes on running has forgotten the rehearsal like everybody else: who was adopted or retired in it
+    is adopted anew in the next one, and managed once that is applied."""
+    with open_store() as store, rehearsing(store, registry, tmp_path / "home") as rehearsed:
+        settle(store)
+        client, control = rehearsed.service.client(), rehearsed.control
+        ids = {name: client.found("/Users", f'userName eq "{name}"').pop() for name in ("hal", "gus")}
+
+        def rehearse() -> None:
+            for title in ("Clerk", "Head"):
+                answer = client.change(f"/Users/{ids['hal']}", {"op": "replace", "path": "title", "value": title})
+                assert answer.status_code == 200
+            assert client.delete(f"/Users/{ids['gus']}").status_code == 204
+            assert control.rehearsed_managed.among("User", list(ids.values())) == set(ids.values())
+            assert client.user("gus")["id"] == ids["gus"]
+
+        rehearse()
+        with control.rehearsal.writing() as writing:
+            writing.discard()
+        assert control.rehearsed_managed.among("User", list(ids.values())) == frozenset()
+        rehearse()
+        assert {id for _, id, _ in control.rehearsal.claims()} == set(ids.values())
+        assert {outcome.result for outcome in rehearsed.apply()} == {Result.APPLIED}
+        assert control.managed.among("User", list(ids.values())) == set(ids.values())

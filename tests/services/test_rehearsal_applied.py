@@ -96,6 +96,20 @@ def test_a_name_of_one_who_leaves(stage: Stage) -> None:
     assert stage.control.rehearsal.counts() == {}
 
 
+def test_a_name_that_several_leave_with(stage: Stage) -> None:
+    """Each comes and leaves before the next one, and nobody stays."""
+    view = stage.view
+    for name in ("one", "two", "three"):
+        new = view.create("User", Draft({"userName": name, "title": name}))
+        view.update("User", new.id, Change({"userName": "shared"}))
+        view.retire("User", new.id)
+    assert [action for action, _, _ in stage.told()] == ["create", "retire"] * 3
+    assert {outcome.result.value for outcome in stage.apply()} == {"applied"}
+    assert stage.store.search("User", Query(NOTHING)).total == 0
+    assert [user["userName"] for user in retired(stage.store, frozenset({"userName"}))] == ["shared"] * 3
+    assert stage.control.rehearsal.counts() == {}
+
+
 def test_who_comes_back_needs_the_name(stage: Stage) -> None:
     """Who has the name of one who is restored gives it up first."""
     back = stage.store.create("User", user("back"))
@@ -139,6 +153,39 @@ def test_a_manager_who_has_left_before(stage: Stage) -> None:
     for name in ("user1@corp.example", "new"):
         assert found(stage.store, name).values == {MANAGER: boss.id}
     assert found(stage.store, "user2@corp.example").values == {}
+
+
+def test_whose_manager_leaves_first(stage: Stage) -> None:
+    """Who is given another one is no conflict where the one before has left already, for somebody waits for its name;
+    the record has what was there then."""
+    boss, ann, bob, cid = users(stage.store, 4)
+    stage.store.update("User", ann.id, Change({MANAGER: boss.id}))
+    view = stage.view
+    view.update("User", bob.id, Change({"title": "Boss"}))
+    view.update("User", ann.id, Change({MANAGER: cid.id}))
+    view.retire("User", boss.id)
+    view.update("User", bob.id, Change({"userName": "user0@corp.example"}))
+    assert [name for _, _, name in stage.told()] == ["user0@corp.example", "user0@corp.example", "user1@corp.example"]
+    assert set(stage.results().values()) == {"applied: "}
+    assert found(stage.store, "user1@corp.example").values == {MANAGER: cid.id}
+    (record,) = (r for r in stage.control.audit.records(Wanted()) if r.resource_id == ann.id)
+    changes = orjson.loads(record.changes)
+    assert (changes["before"], changes["after"]) == ({MANAGER: None}, {MANAGER: cid.id})
+
+
+def test_managers_of_each_other(stage: Stage) -> None:
+    """One who comes back gets the new manager as soon as the store has that."""
+    back = stage.store.create("User", user("back"))
+    stage.store.retire("User", back.id)
+    view = stage.view
+    view.restore("User", back.id, Change({"title": "x"}))
+    new = view.create("User", Draft({"userName": "new", MANAGER: back.id}))
+    view.update("User", back.id, Change({MANAGER: new.id}))
+    assert [(o.item.action, o.item.name, o.result.value) for o in stage.apply()] == [
+        ("restore", "back", "applied"), ("create", "new", "applied"), ("update", "back", "applied"),
+    ]  # fmt: skip
+    assert found(stage.store, "back").values == {"title": "x", MANAGER: found(stage.store, "new").id}
+    assert stage.control.rehearsal.counts() == {}
 
 
 def test_who_leaves_after_its_manager(stage: Stage) -> None:

@@ -107,7 +107,8 @@ class Applying:
     def _is_new(self, item: Item, begun: set[Key]) -> bool:
         """Whether the item is what is left of one that was made in the last round, and can be made now. What clients
         rehearse meanwhile is left for the next time."""
-        return item.key in self._remains.keys and item.key not in begun and not self._sent(item).empty
+        key, remains = item.key, self._remains
+        return key in remains.keys and (key in remains.waiting or key not in begun) and not self._sent(item).empty
 
     def _sent(self, item: Item) -> Sent:
         return self._making.sent(self._backend.registry.type(item.copy.kind), item)
@@ -166,8 +167,10 @@ class Applying:
             live = self._making.found(resource_type, item)
             values, before = sent.values, there(item.before)
             read = frozenset(item.before)
+            if live is not None:
+                before = dict(live.values)
             if live is not None and item.action != "update":
-                values, before, read = dict.fromkeys(live.values), dict(live.values), frozenset(live.values)
+                values, read = dict.fromkeys(live.values), frozenset(live.values)
             recording.intend(values, sent.relations, before=before, read=read)
             made = self._making.make(resource_type, item, sent, live)
             recording.done(made.stamp if isinstance(made, Resource) else made, id=_id(made, id))

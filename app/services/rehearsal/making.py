@@ -50,6 +50,7 @@ class Making:
         self._beneath = Beneath(backend)
         self._versions: dict[Key, Version] = {}
         self._moved: set[Key] = set()
+        self._ended: set[Key] = set()
 
     def id_of(self, item: Item) -> ResourceId:
         """The id that the resource has in the store, as far as it has one."""
@@ -88,7 +89,7 @@ class Making:
         want = own if item.action in _ENDS else own.intersection(item.before)
         live = self._backend.get(resource_type.name, self.id_of(item), want)
         if item.action == "update":
-            _refuse_other(live, item.before)
+            _refuse_other(live, self._without_ended(resource_type, item.before, live.values))
         else:
             self._refuse_moved(resource_type, item, live)
         return live
@@ -124,7 +125,15 @@ class Making:
             return self._backend.update(kind, id, Change(values, relations), expect=expect)
         remove = self._backend.retire if item.action == "retire" else self._backend.delete
         remove(kind, id, expect=expect)
+        self._ended.add((kind, id))
         return None
+
+    def _without_ended(self, resource_type: ResourceType, values: Values, live: Values) -> Values:
+        """The values without references to those who were ended here, where the store has these no more: they went
+        with them."""
+        kinds = {lookup.via: lookup.kind for lookup in resource_type.lookups.values()}
+        gone = {slot for slot, kind in kinds.items() if slot not in live and (kind, values.get(slot)) in self._ended}
+        return {slot: None if slot in gone else value for slot, value in values.items()}
 
     def _refuse_moved(self, resource_type: ResourceType, item: Item, live: Resource) -> None:
         """Raise Changed where the resource is in another version, and not by what was made here of others."""

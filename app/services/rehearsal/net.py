@@ -204,7 +204,19 @@ def _ordered(items: Sequence[Item], registry: Registry) -> list[Item]:
             else:
                 begun.add(id(other))
                 waiting.append((other, iter(before(other))))
-    return done
+    return list(_each_in_turn(done, of))
+
+
+def _each_in_turn(items: Iterable[Item], of: Mapping[Key, Sequence[Item]]) -> Iterator[Item]:
+    """The items, none before an earlier one of the same resource, as a circle may have put it: nothing ends before it
+    is there."""
+    told: set[int] = set()
+    for item in items:
+        mine = of[item.key]
+        for one in mine[: mine.index(item) + 1]:
+            if id(one) not in told:
+                told.add(id(one))
+                yield one
 
 
 def _coming(items: Iterable[Item]) -> Iterator[Item]:

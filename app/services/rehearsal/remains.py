@@ -15,10 +15,12 @@ from app.services.rehearsal.net import Item, Key
 
 
 class Remains:
-    """Takes what was made out of the rehearsal. `keys` are those of the resources of which something stays."""
+    """Takes what was made out of the rehearsal. `keys` are those of the resources of which something stays, `waiting`
+    those of them of which nothing but references to others stays, that the store did not have."""
 
     def __init__(self, rehearsal: Rehearsal, registry: Registry, making: Making) -> None:
         self.keys: set[Key] = set()
+        self.waiting: set[Key] = set()
         self._rehearsal = rehearsal
         self._registry = registry
         self._making = making
@@ -45,6 +47,7 @@ class Remains:
                 copy = replace(copy, cleared=())
             far = self._far(copy, sent) if stamp is not None else {}
             writing.drop(kind, here)
+            (self.waiting.add if sent.left and not touched else self.waiting.discard)((kind, id))
             if stamp is not None and (sent.left or touched or not copy.present):
                 self._stay(writing, replace(copy, id=id, basis=stamp.version), item, sent, far)
             elif item.action == "retire" and touched and copy.present:
