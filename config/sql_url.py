@@ -17,7 +17,7 @@ _DRIVERS = {
 }
 # It ends at the first "@", as in SQLAlchemy, so that "/" and "?" in a password are read the same way.
 _USER = re.compile(r"[^:/@]*(?::[^@]*)?@")
-_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?]*)(?::\d{1,5})?/(?P<database>[^/?]+)(?:\?(?P<query>.*))?")
+_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/?@]*)(?::\d{1,5})?/(?P<database>[^/?]+)(?:\?(?P<query>.*))?")
 
 
 def normalise(url: str) -> str:
@@ -39,7 +39,10 @@ def normalise(url: str) -> str:
         raise ValueError("must not contain white space or control characters: percent-encode them")
     place = _PLACE.fullmatch(_without_user(rest))
     if place is None:
-        raise ValueError("must have the form NAME://USER:PASSWORD@HOST:PORT/DATABASE")
+        raise ValueError(
+            "must have the form NAME://USER:PASSWORD@HOST:PORT/DATABASE, in which "
+            "special characters of the password are percent-encoded, @ as %40"
+        )
     if driver == "mysql+pymysql" and not re.search(r"(?:^|&)charset=", place["query"] or ""):
         return f"{driver}://{rest}{'?' if place['query'] is None else '&'}charset=utf8mb4"
     return f"{driver}://{rest}"

@@ -15,6 +15,8 @@ from app.cli.operator import Operator, pass_operator
 from app.cli.output import make_console, show_fields
 from app.cli.stores import upgrade_all
 from app.control import Access, Dialect
+from app.services.linked import with_links
+from app.services.protected import with_protection
 from config.loader import FILE_VARIABLE
 
 FIRST_INTEGRATION = "entra-id"
@@ -28,9 +30,9 @@ def serve(operator: Operator) -> None:
     configuration = _gunicorn_configuration()
     _make_home(settings.home)
     upgrade_all(settings)
-    with operator.backend():
-        # One that can't be opened is told here, before the secret of the first integration is shown.
-        pass
+    with operator.backend() as backend, operator.control() as control:
+        # What can't be opened or used is told here, before the secret of the first integration is shown.
+        with_protection(with_links(backend, control.links), settings)
     _introduce(operator)
     if operator.config is not None:
         os.environ[FILE_VARIABLE] = str(operator.config)

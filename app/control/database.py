@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -101,18 +101,27 @@ def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engi
         isolation_level="READ COMMITTED",
         connect_args=_server_arguments(url, statement_seconds),
     )
-    if engine.dialect.name == "postgresql":
-        _bound_answers(engine, statement_seconds)
+    event.listen(engine, "do_connect", _connecting(url, statement_seconds))
     return engine
 
 
-def _bound_answers(engine: Engine, seconds: int) -> None:
-    # The driver of one kind of database, which the others do without.
-    from app.control import postgresql  # noqa: PLC0415
+def _connecting(url: str, seconds: int) -> Callable[..., Any]:
+    """What makes a connection to a server; no answer on it is awaited much longer than that."""
+    is_postgresql = make_url(url).get_backend_name() == "postgresql"
 
-    @event.listens_for(engine, "do_connect")
-    def connect(_: Any, __: Any, ___: Any, arguments: dict[str, Any]) -> Any:
-        return postgresql.connect(arguments, seconds)
+    def connect(library: Any, _: Any, given: Any, arguments: dict[str, Any]) -> Any:
+        if is_postgresql:
+            # Not at the top: who has no PostgreSQL need not have its driver.
+            from app.control import postgresql  # noqa: PLC0415
+
+            return postgresql.connect(arguments, seconds)
+        try:
+            return library.connect(*given, **arguments)
+        except (AttributeError, OSError, TypeError, ValueError) as error:
+            # PyMySQL says so of an option in the address that it does not know, or whose file can't be read.
+            raise library.loaded_dbapi.OperationalError(f"the options in the address can't be used: {error}") from error
+
+    return connect
 
 
 def _begin_sqlite(connection: Connection) -> None:

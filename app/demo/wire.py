@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import select
 import threading
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -83,6 +84,9 @@ class Wire:
             self._threads.connection = connection
             with self._lock:
                 self._open.append(connection)
+        elif connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            # Nothing is awaited, so this is the end: the server has closed what was long idle. It is opened again.
+            connection.close()
         return connection
 
 

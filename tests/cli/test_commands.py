@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,25 @@ def test_databases_are_upgraded_and_checked(landfall: Landfall) -> None:
     assert landfall.json("users", "list") == {"total": 0, "items": []}
     assert landfall.json("groups", "list", "--count", "0") == {"total": 0, "items": []}
     assert "nothing to show" in landfall.output("users", "list")
+
+
+@pytest.mark.parametrize(
+    ("file", "table", "whose"),
+    [
+        ("control.db", "control_version", "the control store"),
+        ("landfall.db", "store_version", "the database of users and groups"),
+    ],
+)
+def test_a_database_of_a_newer_program_is_left_alone(landfall: Landfall, file: str, table: str, whose: str) -> None:
+    landfall.output("db", "upgrade")
+    with closing(sqlite3.connect(landfall.home / file)) as connection, connection:
+        connection.execute(f"UPDATE {table} SET version_num = '9999'")
+    for command in (("db", "upgrade"), ("serve",)):
+        message = landfall.refusal(*command)
+        assert message.startswith(f"landfall: {whose} has schema 9999, that of a later Landfall, ")
+        assert len(message.splitlines()) == 1
+    with closing(sqlite3.connect(landfall.home / file)) as connection:
+        assert connection.execute(f"SELECT version_num FROM {table}").fetchall() == [("9999",)]
 
 
 def test_faults_of_the_configuration_are_named_all_at_once(landfall: Landfall) -> None:

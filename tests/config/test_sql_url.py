@@ -53,6 +53,8 @@ def test_user_and_place_are_those_that_sqlalchemy_reads(password: str) -> None:
         "postgresql://scim:hunter2@db.example",
         "postgresql://scim:hunter2@db.example/",
         "postgresql://scim:hunter2@db.example:port/idm",
+        "postgresql://scim:a@hunter2@db.example/idm",
+        "mariadb://scim:a@hunter2@db.example/idm",
         "postgresql://scim:hunter2@db.example/a/b",
         "postgresql://scim:hunter2 @db.example/idm",
         "postgresql://scim:hunter2\n@db.example/idm",

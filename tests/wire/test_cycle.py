@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
+from pathlib import Path
+
 import httpx
 import pytest
 from scim2_tester import Status, check_server
 
+from app.demo.wire import Wire
+from config.settings import Settings
 from tests.support.service import ENTERPRISE, PATCH_OP, USER, Client
-from tests.wire.landfall import Landfall, access_token
+from tests.wire.landfall import Landfall, access_token, serving
 from tests.wire.scim_client import HttpxClient
 
 
@@ -83,6 +89,16 @@ def test_the_demo_succeeds(service: Landfall, client: Client) -> None:
     demos = [i for i in service.report("integration", "list") if i["name"].startswith("demo-")]
     assert len(demos) == 2
     assert all(i["revoked_at"] for i in demos)
+
+
+def test_the_demo_opens_a_connection_again_that_was_idle_too_long(tmp_path: Path) -> None:
+    """On a slow machine one of its connections waits longer than the service keeps it."""
+    landfall = Landfall(tmp_path / "home", {"GUNICORN_CMD_ARGS": "--keep-alive 1"})
+    with serving(landfall), closing(Wire(Settings(bind=f"127.0.0.1:{landfall.port}"))) as wire:
+        answers = [wire.request("GET", "/healthz", {})]
+        time.sleep(4)
+        answers.append(wire.request("GET", "/healthz", {}))
+    assert [(answer.status, answer.fault) for answer in answers] == [(200, "")] * 2
 
 
 def test_the_demo_says_what_to_do_when_no_service_runs(service: Landfall) -> None:

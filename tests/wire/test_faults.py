@@ -125,6 +125,32 @@ def test_a_store_that_goes_away_is_answered_with_503_until_it_is_back(
         assert httpx.get(f"{landfall.url}/readyz", timeout=30).status_code == 200
 
 
+@pytest.mark.parametrize(("kind", "how"), [outage for outage in _OUTAGES if outage.values[0] in _SERVERS])
+@pytest.mark.req("H-10.2.3-01")
+def test_a_control_store_that_goes_away_is_answered_with_503_until_it_is_back(
+    kind: str,
+    how: str,
+    new_database: Callable[[str], str],
+    database_servers: Callable[[str], DatabaseServer],
+    tmp_path: Path,
+) -> None:
+    """Nobody waits for it for ever, and it is not said that it is ready."""
+    url = new_database(kind)
+    with serving(Landfall(tmp_path / "home", {"LANDFALL_CONTROL_URL": url})) as landfall:
+        client = landfall.client("outage")
+        user = client.user("mira.solberg@tern.example")
+        client.timeout = 90
+        outage = _outage(how, url, lambda: database_servers(kind))
+        outage.begin()
+        try:
+            _expect_unavailable(client.get(f"/Users/{user['id']}"))
+            assert httpx.get(f"{landfall.url}/readyz", timeout=90).status_code == 503
+        finally:
+            outage.end()
+        until(lambda: client.get(f"/Users/{user['id']}").status_code == 200)
+        assert client.create("/Users", {"schemas": [USER], "userName": "late@tern.example"}).status_code == 201
+
+
 def _outage(how: str, url: str, server: Callable[[], DatabaseServer]) -> Outage:
     if how == "locked":
         return LockedFile(Path(url.removeprefix("sqlite:///")))

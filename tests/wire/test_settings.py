@@ -55,6 +55,24 @@ def test_a_database_that_cannot_be_reached(tmp_path: Path, variable: str, scheme
     assert "invented-password" not in refusal
 
 
+@pytest.mark.parametrize("option", ["sslmode=require", "ssl_ca=/nowhere/ca.pem", "charset=invented"])
+@pytest.mark.parametrize("variable", ["LANDFALL_SQL_URL", "LANDFALL_CONTROL_URL"])
+def test_an_address_with_an_option_that_the_driver_cannot_use(tmp_path: Path, variable: str, option: str) -> None:
+    """As one that another database has, or a file that is not there."""
+    url = f"mariadb://landfall:invented-password@127.0.0.1:{free_port()}/landfall?{option}"
+    refusal = _refusal(Landfall(tmp_path / "home", {variable: url}))
+    assert "the options in the address can't be used" in refusal
+    assert len(refusal.strip().splitlines()) == 1
+    assert "invented-password" not in refusal
+
+
+def test_a_rule_of_protection_that_cannot_be_used(tmp_path: Path) -> None:
+    """It is told before the service is made, and the secret shown."""
+    landfall = Landfall(tmp_path / "home", {"LANDFALL_PROTECTED_USERS": 'userName is "admin"'})
+    assert "protected.users" in _refusal(landfall)
+    assert "lfs_" not in landfall.run("serve").stdout
+
+
 def test_an_unknown_back_end(tmp_path: Path) -> None:
     """The key is named."""
     assert "backend" in _refusal(Landfall(tmp_path / "home", {"LANDFALL_BACKEND": "nothing.here:make"}))
