@@ -227,13 +227,9 @@ def open_engine(url: str, timeouts: Timeouts, pool_size: int) -> Engine:
 
 def _listen(engine: Engine, dialect: Dialect, timeouts: Timeouts) -> None:
     @event.listens_for(engine, "do_connect")
-    def connect(library: Any, _: Any, given: Any, arguments: dict[str, Any]) -> Any:
+    def connect(_: Any, __: Any, ___: Any, arguments: dict[str, Any]) -> Any:
         arguments.update({**dialect.arguments(timeouts), **arguments})
-        try:
-            return dialect.connect(timeouts, arguments) if dialect.connect else library.connect(*given, **arguments)
-        except (AttributeError, OSError, TypeError, ValueError) as error:
-            # PyMySQL says so of an option in the address that it does not know, or whose file can't be read.
-            raise library.loaded_dbapi.OperationalError(f"the options in the address can't be used: {error}") from error
+        return dialect.connect(timeouts, arguments) if dialect.connect else None
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -75,6 +75,17 @@ def _connect_postgresql(timeouts: Timeouts, arguments: dict[str, Any]) -> _Bound
     return connection
 
 
+def _connect_mariadb(_: Timeouts, arguments: dict[str, Any]) -> Any:
+    # Not at the top: who has no MariaDB need not have its driver.
+    import pymysql  # noqa: PLC0415
+
+    try:
+        return pymysql.connect(**arguments)
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        # It says so of an option in the address that it does not know, or whose file can't be read.
+        raise pymysql.OperationalError(f"the options in the address can't be used: {error}") from error
+
+
 _SQLITE = Dialect(
     name="sqlite",
     begin="BEGIN IMMEDIATE",
@@ -141,6 +152,7 @@ _MARIADB = Dialect(
         "read_timeout": timeouts.statement + _GRACE_SECONDS,
         "write_timeout": timeouts.statement + _GRACE_SECONDS,
     },
+    connect=_connect_mariadb,
 )
 
 _ALL = {"sqlite": _SQLITE, "postgresql": _POSTGRESQL, "mysql": _MARIADB, "mariadb": _MARIADB}
