@@ -306,6 +306,8 @@ class MariaDB(DatabaseServer):
             self._install,
             "--no-defaults",
             f"--datadir={self._base / 'data'}",
+            # What starts removes what looks like another one's temporary tables, and this starts a server too.
+            f"--tmpdir={self._base}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
@@ -325,7 +327,6 @@ class MariaDB(DatabaseServer):
             self._mariadbd,
             "--no-defaults",
             f"--datadir={self._base / 'data'}",
-            # A server that starts removes what looks like another one's temporary tables.
             f"--tmpdir={self._base}",
             f"--socket={self._base / 'socket'}",
             f"--pid-file={self._base / 'pid'}",
