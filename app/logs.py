@@ -25,7 +25,8 @@ def configure(settings: LogSettings) -> None:
             structlog.processors.JSONRenderer() if settings.format == "json" else _text,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # It hands a line over at once, so that those of several processes do not run into each other.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -72,7 +73,7 @@ def load_message(schema: Schema, body: Any, urn: str) -> dict[str, Any]:
     """
     if not isinstance(body, dict):
         raise InvalidSyntax("the body must be a JSON object")
-    names = {(f.data_key or name).lower(): f.data_key or name for name, f in schema.fields.items()}
+    names = _members(schema)
     renamed = [(names[k.lower()], v) for k, v in body.items() if k.lower() in names]
     if len(dict(renamed)) != len(renamed):
         raise InvalidSyntax("the body names a member twice")
@@ -84,3 +85,9 @@ def load_message(schema: Schema, body: Any, urn: str) -> dict[str, Any]:
     if urn.lower() not in {u.lower() for u in loaded["schemas"]}:
         raise InvalidSyntax(f"schemas: must hold {urn}")
     return loaded
+
+
+@lru_cache(maxsize=16)
+def _members(schema: Schema) -> dict[str, str]:
+    """The names of a message's members by their lower-case form."""
+    return {(f.data_key or name).lower(): f.data_key or name for name, f in schema.fields.items()}

@@ -26,4 +26,6 @@ def connect(path: str, *, create: bool = False) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys=ON")
+    # A file for this would be made elsewhere, and hold what is stored.
+    connection.execute("PRAGMA temp_store=MEMORY")
     return connection

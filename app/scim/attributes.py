@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -79,11 +79,14 @@ class Attribute:
     canonical_values: tuple[str, ...] = ()
     reference_types: tuple[str, ...] = ()
     sub_attributes: tuple[Attribute, ...] = ()
+    _subs: Mapping[str, Attribute] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_subs", {a.name.lower(): a for a in self.sub_attributes})
 
     def sub(self, name: str) -> Attribute | None:
         """The sub-attribute of that name, compared without case (RFC 7643 section 2.1), or None."""
-        wanted = name.lower()
-        return next((a for a in self.sub_attributes if a.name.lower() == wanted), None)
+        return self._subs.get(name.lower())
 
     @property
     def refers_to_resources(self) -> bool:

@@ -49,7 +49,7 @@ def canonicalise(resource_type: ResourceType, body: Any) -> dict[str, Any]:
 
 
 def _check_schemas(resource_type: ResourceType, body: Mapping[str, Any]) -> None:
-    found = [v for k, v in body.items() if k.lower() == "schemas"]
+    found = [v for k, v in body.items() if len(k) == len("schemas") and k.lower() == "schemas"]
     if len(found) != 1 or not isinstance(found[0], list) or not all(isinstance(u, str) for u in found[0]):
         raise InvalidSyntax("schemas: must be given, as a list of URIs")
     if resource_type.schema.id.lower() not in {u.lower() for u in found[0]}:
@@ -58,31 +58,27 @@ def _check_schemas(resource_type: ResourceType, body: Mapping[str, Any]) -> None
 
 @lru_cache(maxsize=256)
 def _by_name(attributes: tuple[Attribute, ...]) -> Mapping[str, tuple[str, Attribute | None]]:
-    """By lower-case name the canonical name, and the attribute unless a client's value of it is ignored."""
+    """By name, as it is and in lower case: the canonical name, and the attribute unless a client's value of it is
+    ignored."""
     return {
-        a.name.lower(): (a.name, None if a.mutability is Mutability.READ_ONLY or a in _IGNORED else a)
+        name: (a.name, None if a.mutability is Mutability.READ_ONLY or a in _IGNORED else a)
         for a in attributes
+        for name in (a.name, a.name.lower())
     }
 
 
 def _canonical_members(attributes: tuple[Attribute, ...], body: Mapping[str, Any]) -> dict[str, Any]:
     by_name = _by_name(attributes)
     result: dict[str, Any] = {}
-    seen: set[str] = set()
     for key, value in body.items():
-        found = by_name.get(key.lower())
+        found = by_name.get(key) or by_name.get(key.lower())
         if found is None:
             continue
         name, attribute = found
-        if name in seen:
+        if name in result:
             raise InvalidSyntax(f"'{name}' is given twice")
-        seen.add(name)
-        if attribute is None:
-            continue
-        canonical = canonical_value(attribute, value)
-        if canonical is not None:
-            result[name] = canonical
-    return result
+        result[name] = None if attribute is None else canonical_value(attribute, value)
+    return {name: value for name, value in result.items() if value is not None}
 
 
 def canonical_value(attribute: Attribute, value: Any) -> Any:

@@ -65,6 +65,10 @@ class Schema:
     name: str
     attributes: tuple[Attribute, ...]
     definition: Mapping[str, Any]
+    _by_name: Mapping[str, Attribute] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {a.name.lower(): a for a in self.attributes})
 
     @classmethod
     def parse(cls, definition: Mapping[str, Any], *, extension: bool = False) -> Schema:
@@ -81,8 +85,7 @@ class Schema:
 
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of that name, compared without case, or None."""
-        wanted = name.lower()
-        return next((a for a in self.attributes if a.name.lower() == wanted), None)
+        return self._by_name.get(name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +199,11 @@ class ResourceType:
 
     def schema_of(self, urn: str) -> Schema | None:
         """The base or extension schema of that URI, compared without case (a URN), or None."""
-        wanted = urn.lower()
-        return next((s for s in self.schemas if s.id.lower() == wanted), None)
+        return self._schemas.get(urn.lower())
+
+    @cached_property
+    def _schemas(self) -> Mapping[str, Schema]:
+        return {s.id.lower(): s for s in self.schemas}
 
     @cached_property
     def schemas(self) -> tuple[Schema, ...]:

@@ -31,6 +31,9 @@ def check(attribute: Attribute, value: Any) -> None:
 
 def _fault(attribute: Attribute, value: Any) -> str | None:
     kind = attribute.type
+    if kind is Type.STRING and isinstance(value, str) and value.isascii() and "\0" not in value:
+        # Most are such, and the rest need not be asked of them.
+        return rules.fault(attribute.path, value)
     if kind is Type.BOOLEAN:
         return None if isinstance(value, bool) else "must be true or false"
     if kind in (Type.INTEGER, Type.DECIMAL):

@@ -6,12 +6,12 @@ several times as much as the statement itself (docs/decisions/0007-statements-ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, repeat
 from typing import Any
 
-from sqlalchemy import BindParameter, Engine, Select
+from sqlalchemy import BindParameter, Engine, Insert, Select, Table, bindparam, insert
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -23,6 +23,9 @@ Parameters = Mapping[str, Any]
 Rows = list[tuple[Any, ...]]
 
 _KEPT = 4000
+_ROWS_AT_ONCE = 64
+_EXACTLY = 8
+"""Up to so many rows a number of rows has its own statement, beyond it only powers of two have."""
 
 
 class Prepared:
@@ -99,27 +102,27 @@ class Session:
         # psycopg makes its description of the columns afresh whenever it is asked whether there are any.
         return self._run(prepared.text, prepared.arguments(parameters), prepared if prepared.reads else None)
 
-    def execute_many(self, statement: ClauseElement, rows: Sequence[Parameters]) -> None:
-        """Run a statement once for each row; all have the same names."""
-        prepared = self._prepare(statement, rows[0])
-        self._run(prepared.text, [prepared.arguments(row) for row in rows], None, many=True)
+    def insert(self, table: Table, rows: Sequence[Parameters]) -> None:
+        """Insert rows, many with one statement. A column that only some of them have is NULL in the others."""
+        columns = tuple(dict.fromkeys(chain.from_iterable(rows)))
+        for some in _pieces(rows):
+            statement = self._prepare.insertion(table, columns, len(some))
+            given = {f"{name}_{n}": row.get(name) for n, row in enumerate(some) for name in columns}
+            self.execute(statement, given)
 
     def command(self, text: str) -> None:
         """Run a text without parameters, such as COMMIT."""
         self._run(text, (), None)
 
-    def _run(self, text: str, arguments: Any, returning: Prepared | None, *, many: bool = False) -> Outcome:
+    def _run(self, text: str, arguments: Any, returning: Prepared | None) -> Outcome:
         cursor = self.connection.cursor()
         heard = self.engine.dispatch
         for tell in heard.before_cursor_execute:
-            tell(self, cursor, text, arguments, None, many)
+            tell(self, cursor, text, arguments, None, False)
         try:
-            if many:
-                cursor.executemany(text, arguments)
-            else:
-                cursor.execute(text, arguments)
+            cursor.execute(text, arguments)
             for tell in heard.after_cursor_execute:
-                tell(self, cursor, text, arguments, None, many)
+                tell(self, cursor, text, arguments, None, False)
             rows = returning.rows(cursor) if returning is not None else []
             return Outcome(rows, cursor.rowcount)
         except self._prepare.driver_error as error:
@@ -136,6 +139,7 @@ class Prepare:
         self._dialect = engine.dialect
         self._made = lru_cache(_KEPT)(self._make)
         self._expanding = lru_cache(_KEPT)(_expanding_names)
+        self.insertion = lru_cache(_KEPT)(_insertion)
 
     def __call__(self, statement: ClauseElement, parameters: Parameters) -> Prepared:
         names = self._expanding(statement)
@@ -161,6 +165,22 @@ class Prepare:
         self, statement: ClauseElement, keys: tuple[str, ...] | None, lengths: tuple[tuple[str, int], ...]
     ) -> Prepared:
         return Prepared(statement, self._dialect, keys, dict(lengths))
+
+
+def _insertion(table: Table, columns: tuple[str, ...], count: int) -> Insert:
+    """Inserts that many rows; the parameter of a column in the row `n`, from 0 on, is `column_n`."""
+    types = {name: table.c[name].type for name in columns}
+    rows = [{name: bindparam(f"{name}_{n}", type_=types[name]) for name in columns} for n in range(count)]
+    return insert(table).values(rows)
+
+
+def _pieces(rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
+    """The rows in few pieces, of few different lengths."""
+    start = 0
+    while rest := len(rows) - start:
+        length = rest if rest <= _EXACTLY else min(_ROWS_AT_ONCE, 1 << (rest.bit_length() - 1))
+        yield rows[start : start + length]
+        start += length
 
 
 def _expanding_names(statement: ClauseElement) -> tuple[str, ...]:

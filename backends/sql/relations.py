@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, delete, func, select
 from sqlalchemy.sql import ClauseElement
 
 from app.scim.query import Delta, Reference, ResourceId
@@ -41,7 +41,6 @@ class Relations:
             # A user that is being deleted is waited for, one that is here stays till the end.
             .with_for_update(read=True, key_share=True, of=far)
         )
-        self._insert = insert(rows)
         self._remove = delete(rows).where(link.near == near, link.far.in_(ids))
         self._clear = delete(rows).where(link.near == near)
         others = self._clear.where(link.far.not_in(ids))
@@ -79,7 +78,7 @@ class Relations:
                 changed = session.execute(self._remove, {"near": near, "ids": ids}).rowcount > 0 or changed
         if missing:
             rows = [{self._link.near.name: near, self._link.far.name: id} for id in missing]
-            session.execute_many(self._insert, rows)
+            session.insert(self._link.table, rows)
         return changed or bool(missing)
 
     def stream(self, read: Read, ids: Sequence[ResourceId]) -> Iterator[tuple[ResourceId, Reference]]:

@@ -46,7 +46,7 @@ class Retired:
         of_kind = table.c.kind == self._kind
         one = of_kind & (table.c.id == bindparam("row_id", type_=table.c.id.type))
         self._insert = insert(table)
-        self._insert_names = insert(names)
+        self._names_table = names
         self._delete = delete(table).where(one)
         self._hold = select(table.c.version, table.c.created, table.c.content).where(one).with_for_update()
         named = select(names.c.id).where(
@@ -75,7 +75,7 @@ class Retired:
         )
         names = [{**key, "name": name} for name in dict.fromkeys(map(fold, self._names(resource.values)))]
         if names:
-            session.execute_many(self._insert_names, names)
+            session.insert(self._names_table, names)
 
     def take(self, session: Session, id: ResourceId) -> Kept:
         """What was kept of a resource, which is not retired any more afterwards. Raises NotFound."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -39,21 +40,19 @@ def columns(layout: Layout, values: Mapping[Slot, Value | None]) -> Columns:
         if slot in layout.secrets:
             row[layout.secrets[slot].name] = value
         elif slot not in layout.multi:
-            _put(row, layout.fields[slot], value)
+            _put(layout.fields[slot])(row, value)
     return row
 
 
 def value_rows(layout: Layout, owner: str, slot: Slot, items: Sequence[Any]) -> list[Columns]:
-    """The rows of the values table for a multi-valued slot; all have the same columns. Raises RejectedValue."""
+    """The rows of the values table for a multi-valued slot, each with the columns it needs. Raises RejectedValue."""
     multi = layout.multi[slot]
-    assert layout.values is not None
     assert layout.owner is not None
-    empty: Columns = dict.fromkeys(layout.values.c.keys())
     rows = []
     for position, item in enumerate(items):
-        row = {**empty, layout.owner.name: owner, "attribute": multi.name, "position": position}
+        row: Columns = {layout.owner.name: owner, "attribute": multi.name, "position": position}
         for path, value in _parts(multi, item):
-            _put(row, multi.fields[path], value)
+            _put(multi.fields[path])(row, value)
         rows.append(row)
     return rows
 
@@ -73,15 +72,21 @@ def _parts(multi: MultiValued, item: Any) -> Iterable[tuple[str, Any]]:
     return ((f"{multi.attribute.path}.{name}", value) for name, value in item.items())
 
 
-def _put(row: Columns, field: Field, value: Any) -> None:
-    if value is None:
-        row.update((column.name, None) for column in field.columns)
-        return
-    attribute = field.attribute
-    key = comparable(attribute, value)
-    if field.indexed and isinstance(key, str) and len(key) > KEY_LENGTH:
-        raise RejectedValue(attribute.path, f"is longer than {KEY_LENGTH} characters")
-    if attribute.type is Type.DECIMAL and float(value) != value:
-        raise RejectedValue(attribute.path, "has more digits than can be kept")
-    row[field.column.name] = value
-    row[field.key.name] = key
+@cache
+def _put(field: Field) -> Callable[[Columns, Any], None]:
+    """What puts a value of the field, or None, into a row. It raises RejectedValue for one that can't be kept."""
+    attribute, column, key = field.attribute, field.column.name, field.key.name
+    compared = field.key is not field.column or field.indexed
+
+    def put(row: Columns, value: Any) -> None:
+        row[column] = value
+        if value is None:
+            row[key] = None
+        elif compared:
+            row[key] = form = comparable(attribute, value)
+            if field.indexed and isinstance(form, str) and len(form) > KEY_LENGTH:
+                raise RejectedValue(attribute.path, f"is longer than {KEY_LENGTH} characters")
+        elif attribute.type is Type.DECIMAL and float(value) != value:
+            raise RejectedValue(attribute.path, "has more digits than can be kept")
+
+    return put

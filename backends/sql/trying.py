@@ -31,10 +31,10 @@ class _Kept(Session):
         self.statements: list[str] = []
         self._literal = literal
 
-    def _run(self, text: str, arguments: Any, returning: Prepared | None, *, many: bool = False) -> Outcome:
-        outcome = super()._run(text, arguments, returning, many=many)
+    def _run(self, text: str, arguments: Any, returning: Prepared | None) -> Outcome:
+        outcome = super()._run(text, arguments, returning)
         if text.lstrip().upper().startswith(_WRITES):
-            self.statements += [f"{self._literal(text, one)};" for one in (arguments if many else [arguments])]
+            self.statements.append(f"{self._literal(text, arguments)};")
         return outcome
 
 

@@ -47,7 +47,6 @@ class Writer:
             owner = layout.owner == bindparam("owner", type_=layout.owner.type)
             names = layout.values.c.attribute.in_(bindparam("names", expanding=True))
             self._delete_values = delete(layout.values).where(owner, names)
-            self._insert_values = insert(layout.values)
         self._inverse = [
             (link, tables.layouts[link.target.type.name])
             for (kind, _), link in tables.links.items()
@@ -197,8 +196,8 @@ class Writer:
     def _add_lists(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
         given = [(slot, value) for slot, value in values.items() if value]
         new = [row for slot, value in given for row in rows.value_rows(self._layout, id, slot, value)]
-        if new:
-            session.execute_many(self._insert_values, new)
+        if new and self._layout.values is not None:
+            session.insert(self._layout.values, new)
 
     def _check_size(self, session: Session, id: ResourceId, values: Mapping[Slot, Value | None]) -> None:
         """Raises RejectedValue when the resource can't be read again with what was written: every page that holds one

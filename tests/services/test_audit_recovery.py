@@ -275,6 +275,20 @@ def test_members_after_known_changes_of_others(world: World) -> None:
     assert outcomes == {"b": FOUND_NOT_DONE, "c": FOUND_UNCLEAR, "a": FOUND_NOT_DONE}
 
 
+def test_somebody_who_was_gone_before_becoming_a_member(world: World) -> None:
+    """Such a write is refused whole, whatever has become of the group since."""
+    gone, other = world.user("gone").id, world.user("other").id
+    group = world.backend.create("Group", Draft({"displayName": "g"}))
+    world.backend.delete("User", gone)
+    deletion = Write(ACTOR, "delete", "User", gone, outcome="done")
+    left = Write(ACTOR, "patch", "Group", group.id)
+    relations = {"members": Delta(add=(other, gone))}
+    world.killed((deletion, {"values": {}}, True), (left, {"values": {}, "relations": relations}, False))
+    world.backend.delete("User", other)
+    world.backend.update("Group", group.id, Change({"displayName": "h"}))
+    assert {record.record: record.outcome for record in world.found()}[left.key] == FOUND_NOT_DONE
+
+
 @pytest.mark.parametrize("delta", [Delta(remove=("b",)), Delta(clear=True)])
 def test_members_that_a_known_change_named_since(world: World, delta: Delta) -> None:
     user = world.user("b").id

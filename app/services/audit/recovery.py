@@ -168,7 +168,7 @@ class Recovery:
             return _Doubt(story, found, set(), set())
         outcome = self._outcome(story, found, claimed)
         if outcome == FOUND_UNCLEAR and id is not None:
-            return self._doubt(story, found)
+            return story.entry(FOUND_NOT_DONE) if self._was_refused(story, found) else self._doubt(story, found)
         if outcome != FOUND_NOT_DONE and id is None:
             # Whoever made it may have told of it, and the record be on its way.
             return _Doubt(story, found, set(), set())
@@ -187,13 +187,13 @@ class Recovery:
             return self._without_deleted(story)
         if story.fields["operation"] in _GONE:
             return FOUND_DONE
-        return FOUND_NOT_DONE if self._was_gone(story) else FOUND_UNCLEAR
+        return FOUND_NOT_DONE if self._was_gone(story.fields["kind"], story.fields["id"], story.at) else FOUND_UNCLEAR
 
     def _without_deleted(self, story: Story) -> str:
         """The outcome of a deletion, which may have been one of a retired user for ever."""
         if story.fields["kind"] != _RETIRABLE:
             return FOUND_DONE
-        was_gone = self._was_gone(story)
+        was_gone = self._was_gone(story.fields["kind"], story.fields["id"], story.at)
         if Capability.RETIRE not in self._backend.capabilities:
             return FOUND_UNCLEAR if was_gone else FOUND_DONE
         name = story.fields["name"]
@@ -211,11 +211,21 @@ class Recovery:
             start, total = start + max(len(page.items), 1), page.total
         return False
 
-    def _was_gone(self, story: Story) -> bool:
-        """Whether the last that is known of the resource from before is that it was taken away."""
-        records = self._trail.records(Wanted(story.fields["kind"], story.fields["id"]))
-        earlier = [record for record in records if _may_be_made(record) and record.at < story.at]
+    def _was_gone(self, kind: str, id: str, at: int) -> bool:
+        """Whether the last that is known of a resource from before that time is that it was taken away."""
+        records = self._trail.records(Wanted(kind, id))
+        earlier = [record for record in records if _may_be_made(record) and record.at < at]
         return bool(earlier) and not earlier[-1].failed and earlier[-1].operation in _GONE
+
+    def _was_refused(self, story: Story, found: Resource) -> bool:
+        """Whether the write was to add somebody who was gone by then, for whose sake all of it is refused."""
+        relations = self._registry.type(found.kind).relations
+        for name, delta in story.fields["members"].items():
+            present = self._present(found, name)
+            absent = [id for id in delta["add"] if id not in present][:_WITNESSES]
+            if any(self._was_gone(relations[name].target, id, story.at) for id in absent):
+                return True
+        return False
 
     def _created(self, resource_type: ResourceType, story: Story, wanted: frozenset[str]) -> Resource | None:
         """The resource that has the first name of the intent which can be searched for."""
