@@ -24,6 +24,7 @@ Rows = list[tuple[Any, ...]]
 
 _KEPT = 4000
 _ROWS_AT_ONCE = 64
+_TEXT_AT_ONCE = 2**20
 _EXACTLY = 8
 """Up to so many rows a number of rows has its own statement, beyond it only powers of two have."""
 
@@ -175,7 +176,11 @@ def _insertion(table: Table, columns: tuple[str, ...], count: int) -> Insert:
 
 
 def _pieces(rows: Sequence[Parameters]) -> Iterator[Sequence[Parameters]]:
-    """The rows in few pieces, of few different lengths."""
+    """The rows in few pieces, of few different lengths; of much text one by one, for a server takes only so much with
+    a statement."""
+    if len(rows) > 1 and sum(len(v) for row in rows for v in row.values() if isinstance(v, str)) > _TEXT_AT_ONCE:
+        yield from ((row,) for row in rows)
+        return
     start = 0
     while rest := len(rows) - start:
         length = rest if rest <= _EXACTLY else min(_ROWS_AT_ONCE, 1 << (rest.bit_length() - 1))

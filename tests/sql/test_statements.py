@@ -79,6 +79,24 @@ def test_changing_takes_few_statements(backend: SqlBackend, watch: Watch) -> Non
     assert change("Group", team, Change({}, {"members": Delta(remove=(bob,))})) == 5
 
 
+def test_values_and_members_go_in_together(backend: SqlBackend, watch: Watch) -> None:
+    """All values of a new user with one statement, members some dozens at a time; and each is there afterwards."""
+    lists = {
+        "emails": [{"value": "ann@corp.example", "type": "work", "primary": True}, {"value": "ann@home.example"}],
+        "phoneNumbers": [{"value": "+47 5550 1122", "type": "work"}],
+        "entitlements": [{"value": f"part {number}", "display": None} for number in range(3)],
+    }
+    draft = Draft({"userName": "ann", **lists})
+    made: list[str] = []
+    assert len(watch.sent(lambda: made.append(backend.create("User", draft).id))) == 4
+    stored = {**lists, "entitlements": [{"value": f"part {number}"} for number in range(3)]}
+    assert backend.get("User", made[0], frozenset(lists)).values == stored
+    people = [backend.create("User", Draft({"userName": f"p{number}"})).id for number in range(150)]
+    group = Draft({"displayName": "Crew"}, {"members": tuple(people)})
+    assert len(watch.sent(lambda: made.append(backend.create("Group", group).id))) == 8
+    assert {reference.id for _, reference in backend.related("Group", [made[1]], "members")} == set(people)
+
+
 def test_a_statement_is_made_once_for_all_values(backend: SqlBackend, registry: Registry, watch: Watch) -> None:
     """Filters that differ in their values only are one statement; no value is part of its text."""
     names = ["ann", "' OR 1=1 --", "%", "x" * 300, "é"]
