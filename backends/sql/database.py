@@ -124,9 +124,11 @@ class Database:
 
     def _fetch(self, statement: ClauseElement, parameters: Parameters) -> Rows:
         connection = self._connect()
+        session = Session(connection, self._prepare)
         try:
-            return Session(connection, self._prepare).execute(statement, parameters).rows
+            return session.execute(statement, parameters).rows
         finally:
+            session.close()
             self._give_back(connection)
 
     def _transaction(self, work: Callable[[Session], T]) -> T:
@@ -142,6 +144,7 @@ class Database:
             self._commit(session, connection)
             return result
         finally:
+            session.close()
             self._give_back(connection)
 
     def _connect(self) -> PoolProxiedConnection:

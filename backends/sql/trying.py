@@ -106,6 +106,7 @@ def trying(inner: Database, prepare: Prepare, faults: Faults) -> Iterator[Trying
             session.command("ROLLBACK")
         except DBAPIError:
             connection.invalidate()
+        session.close()
         connection.close()
 
 
