@@ -75,6 +75,8 @@ def _overlay(document: dict[str, Any], environ: Mapping[str, str], faults: list[
         key, field = known.get(name) or known.get(plain) or ((), None)
         if field is None or (name not in known and not isinstance(field, Hidden)):
             faults.append(Fault(name, "there is no such variable"))
+        elif name in known and not _is_text(environ[name]):
+            faults.append(Fault(name, "is not UTF-8 text"))
         elif name in known:
             _put(document, key, _decode(environ[name], field))
         elif plain in environ:
@@ -89,6 +91,15 @@ def _keys(schema: Schema, above: Key) -> Iterator[tuple[Key, fields.Field[Any]]]
             yield from _keys(field.schema, (*above, name))
         else:
             yield (*above, name), field
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # Python passes octets that it can't decode as halves of surrogate pairs.
+        return False
+    return True
 
 
 def _decode(text: str, field: fields.Field[Any]) -> Any:

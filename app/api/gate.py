@@ -26,7 +26,8 @@ def register(app: Flask, guard: Guard, scim_path: str) -> None:
             return
         guard.require_secure(environ["wsgi.url_scheme"], environ.get("REMOTE_ADDR"))
         other_token = "access_token" in environ.get("QUERY_STRING", "") and "access_token" in request.args
-        principal = guard.authenticate(environ.get("HTTP_AUTHORIZATION"), other_token=other_token)
+        header, address = environ.get("HTTP_AUTHORIZATION"), environ.get("REMOTE_ADDR")
+        principal = guard.authenticate(header, other_token=other_token, address=address)
         reads = method in _READING or (method == "POST" and path.endswith("/.search"))
         if reads:
             guard.require_read(principal)

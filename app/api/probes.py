@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from flask import Blueprint, Response, jsonify
 
@@ -22,7 +23,11 @@ def probes_blueprint(backend: Backend, control: ControlStore) -> Blueprint:
 
     @blueprint.get("/readyz")
     def readiness() -> tuple[Response, int]:
-        faults = [name for name, check in (("store", backend.check), ("control", control.check)) if _fails(check)]
+        # Both at once, for one that hangs is waited for.
+        with ThreadPoolExecutor(1) as other:
+            control_fails = other.submit(_fails, control.check)
+            found = {"store": _fails(backend.check), "control": control_fails.result()}
+        faults = [name for name, fails in found.items() if fails]
         status = "not ready" if faults else "ready"
         return jsonify(status=status, unavailable=faults), 503 if faults else 200
 

@@ -28,12 +28,15 @@ class NoCredentials(AuthError):
 
 
 class InvalidToken(AuthError):
-    """The token is malformed, unknown, expired, revoked or for someone else: 401. It is not said which."""
+    """The token is malformed, unknown, expired, revoked or for someone else: 401. The client is not told which; the log
+    is told the `reason`, and of a token that this service has signed the `client_id`."""
 
     error = "invalid_token"
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str, client_id: str | None = None) -> None:
         super().__init__("The access token is not valid")
+        self.reason = reason
+        self.client_id = client_id
 
 
 class InvalidRequest(AuthError):

@@ -19,6 +19,7 @@ from app.auth.errors import (
     InvalidToken,
     NoCredentials,
 )
+from app.auth.failures import Failures
 from app.auth.scopes import READ, WRITE, allowed
 from app.auth.tokens import AccessTokens
 from app.control import Access, ControlStore, Dialect, Integration, Remit
@@ -69,8 +70,10 @@ class Guard:
         *,
         resource_metadata: str,
         https_only: bool,
+        failures: Failures,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._failures = failures
         self._control = control
         self._tokens = tokens
         self._resource_metadata = resource_metadata
@@ -79,14 +82,24 @@ class Guard:
         self._cache: dict[bytes, _Verified] = {}
         self._lock = threading.Lock()
 
-    def authenticate(self, authorization: str | None, *, other_token: bool = False) -> Principal:
+    def authenticate(
+        self, authorization: str | None, *, other_token: bool = False, address: str | None = None
+    ) -> Principal:
         """The principal of a request.
 
         `authorization` is the Authorization header as received; `other_token` says that the query or a form
-        body holds an `access_token` as well, which is never accepted as a credential.
+        body holds an `access_token` as well, which is never accepted as a credential; `address` is the peer's, which
+        the log has of a token that is not valid.
 
         Raises NoCredentials, InvalidToken, InvalidRequest (two tokens), ControlUnavailable.
         """
+        try:
+            return self._authenticated(authorization, other_token=other_token)
+        except InvalidToken as error:
+            self._failures.tell("token", error.reason, address, error.client_id)
+            raise
+
+    def _authenticated(self, authorization: str | None, *, other_token: bool) -> Principal:
         token = _read_header(authorization)
         if other_token:
             raise InvalidRequest
@@ -126,13 +139,13 @@ class Guard:
         if is_bearer(token):
             grant = self._control.verify_bearer(token)
             if grant is None:
-                raise InvalidToken
+                raise InvalidToken("unknown, expired or revoked bearer token")
             ends = float("inf") if grant.expires_at is None else grant.expires_at.timestamp()
             return _principal(grant.integration, allowed(grant.integration.access)), ends
         claims = self._tokens.verify(token)
         integration = self._control.token_subject(claims.integration_id, claims.jti, claims.credential_id)
         if integration is None:
-            raise InvalidToken
+            raise InvalidToken("revoked access token, secret or integration", claims.integration_id)
         # The end that counts is checked anew on a miss, so that the skew is granted in one place only.
         return _principal(integration, claims.scopes & allowed(integration.access)), float(claims.expires_at)
 
@@ -158,7 +171,7 @@ def _read_header(authorization: str | None) -> str:
         return found[1]
     if authorization.strip(" ").partition(" ")[0].lower() != "bearer":
         raise NoCredentials
-    raise InvalidRequest if "," in authorization else InvalidToken
+    raise InvalidRequest if "," in authorization else InvalidToken("no bearer token in the header")
 
 
 def _is_local(address: str | None) -> bool:

@@ -20,6 +20,7 @@ from flask import Response
 from app.auth.challenge import REALM
 from app.auth.client import ConflictingCredentials, read_credentials
 from app.auth.errors import InvalidToken
+from app.auth.failures import Failures
 from app.auth.scopes import allowed, join, parse
 from app.auth.throttle import Throttle
 from app.auth.tokens import AccessTokens
@@ -176,10 +177,11 @@ class Revocation(RevocationEndpoint):
 class Server(BaseServer):
     """Authenticates clients, issues tokens and revokes them. Both methods raise ControlUnavailable."""
 
-    def __init__(self, control: ControlStore, tokens: AccessTokens, throttle: Throttle) -> None:
+    def __init__(self, control: ControlStore, tokens: AccessTokens, throttle: Throttle, failures: Failures) -> None:
         super().__init__()
         self._control = control
         self._throttle = throttle
+        self._failures = failures
         generator = BearerTokenGenerator(
             partial(_issue, tokens), expires_generator=lambda client, grant_type: tokens.lifetime_seconds
         )
@@ -211,14 +213,20 @@ class Server(BaseServer):
         except ConflictingCredentials:
             raise InvalidRequestError("The header and the body name different credentials") from None
         if given is None:
+            self._tell("no client id and secret", request, request.form.get("client_id"))
             raise ClientRefused
         if wait := self._throttle.wait(given.client_id, request.address):
+            self._tell("too many failures", request, given.client_id)
             raise TooManyFailures(wait)
         grant = self._control.verify_secret(given.client_id, given.secret)
         if grant is None:
             self._throttle.failed(given.client_id, request.address)
+            self._tell("unknown client, or no live secret of it", request, given.client_id)
             raise ClientRefused
         return Client(grant)
+
+    def _tell(self, reason: str, request: TokenRequest, client_id: str | None) -> None:
+        self._failures.tell("client secret", reason, request.address, client_id)
 
     def create_oauth2_request(self, request: TokenRequest) -> TokenRequest:
         return request

@@ -9,6 +9,7 @@ from datetime import timedelta
 from flask import Flask
 
 from app.auth.endpoints import make_blueprint
+from app.auth.failures import Failures
 from app.auth.guard import Guard
 from app.auth.keys import KeyRing
 from app.auth.metadata import Published
@@ -37,14 +38,16 @@ def register(app: Flask, settings: Settings, control: ControlStore, *, clock: Ca
         skew=timedelta(seconds=oauth.clock_skew_seconds),
         clock=clock,
     )
+    failures = Failures()
     guard = Guard(
         control,
         tokens,
         resource_metadata=published.resource_metadata,
         https_only=published.issuer.startswith("https:"),
+        failures=failures,
         clock=clock,
     )
-    server = Server(control, tokens, Throttle(oauth.token_failures_per_minute))
+    server = Server(control, tokens, Throttle(oauth.token_failures_per_minute), failures)
     app.register_blueprint(make_blueprint(server, keys, published, guard))
     return guard
 

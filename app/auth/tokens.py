@@ -20,6 +20,7 @@ from app.auth.scopes import join, parse
 # Of this service alone; RFC 9068 section 2.2 leaves room for further claims.
 _CREDENTIAL = "credential_id"
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
+_FOREIGN = "not an access token of this service"
 # Whatever a hostile header or payload can make the parsers raise.
 _MALFORMED = (JoseError, ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError)
 
@@ -88,17 +89,17 @@ class AccessTokens:
             decoded = jwt.decode(token, self._find_key, algorithms=[ALGORITHM])
             return self._accept(decoded.claims)
         except _MALFORMED:
-            raise InvalidToken from None
+            raise InvalidToken(_FOREIGN) from None
 
     def _find_key(self, token: Any) -> RSAKey:
         # The header is untrusted: kid is compared with the kids we know, jku, x5u and jwk are not looked at.
         header = token.headers()
         kid = header.get("kid")
         if str(header.get("typ")).lower() not in _TYPES or not isinstance(kid, str):
-            raise InvalidToken
+            raise InvalidToken(_FOREIGN)
         key = self._keys.verifier(kid)
         if key is None:
-            raise InvalidToken
+            raise InvalidToken(_FOREIGN)
         return key
 
     def _accept(self, claims: dict[str, Any]) -> AccessToken:
@@ -115,10 +116,11 @@ class AccessTokens:
             and self._audience in audiences
             and all(type(moment) is int for moment in times)
             and all(isinstance(text, str) and text for text in texts)
-            and claims["exp"] + self._skew > now
             and max(claims["iat"], times[2]) - self._skew <= now
             and claims["client_id"] == claims["sub"]
         )
         if not good:
-            raise InvalidToken
+            raise InvalidToken(_FOREIGN)
+        if claims["exp"] + self._skew <= now:
+            raise InvalidToken("expired access token", claims["sub"])
         return AccessToken(claims["sub"], parse(claims["scope"]), claims["jti"], claims["exp"], credential_id)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -69,6 +71,7 @@ def _findings(operator: Operator, *, write: bool) -> Iterator[Finding]:
         return
     where = f"home is {settings.home.absolute()}, listening on {settings.bind}"
     yield Finding("configuration", State.OK, where)
+    yield from _home(settings)
     yield _transport(settings)
     yield _control(settings)
     yield from _audit(settings)
@@ -78,6 +81,30 @@ def _findings(operator: Operator, *, write: bool) -> Iterator[Finding]:
 
 def _faults(error: ConfigError) -> Iterator[Finding]:
     return (Finding(fault.key, State.FAULT, fault.message) for fault in error.faults)
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    """Whether the service can write where it keeps what is told of writes before it is in the audit trail: without that
+    it starts, and refuses every write."""
+    for directory in (settings.home, open_spools(settings).directory):
+        fault = _fault_of_writing(directory.absolute())
+        if fault is not None:
+            mend = "let the account that runs the service write there, or name another directory (LANDFALL_HOME)"
+            yield Finding("home", State.FAULT, fault, mend)
+            return
+
+
+def _fault_of_writing(directory: Path) -> str | None:
+    """Why no file can be made in the directory or, while that is still to be made, in the one that it comes into."""
+    there = directory
+    try:
+        while not there.exists():
+            there = there.parent
+        # Rights alone do not tell of a file system that is mounted read-only.
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        return f"{there} can't be written: {error.strerror}"
 
 
 def _transport(settings: Settings) -> Finding:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,10 +13,10 @@ import click
 from app.cli import periods
 from app.cli.operator import Operator, pass_operator
 from app.cli.output import json_option, moment, show_json, show_table, stamp
-from app.scim.query import Change, Resource, Slot, Value, Window
+from app.scim.query import Change, Resource, Slot, Window
 from app.services.adoption import Adoption
 from app.services.audit import open_audit
-from app.services.journal import Actor, Journal, Write, recorded
+from app.services.journal import Actor, Journal, Recording, Write, recorded
 from app.services.linked import with_links
 from app.services.retirement import RetiredHere
 from backends.base import Backend, Capability
@@ -70,9 +70,12 @@ def list_all(operator: Operator, start: int, count: int, as_json: bool) -> None:
 @pass_operator
 def restore(operator: Operator, id: str) -> None:
     """Bring the user with that ID back, as it was, in none of its groups."""
-    with _opened(operator) as store, _told(id), _recorded(store, "restore", id):
+    with _opened(operator) as store, _told(id), _recorded(store, "restore", id) as recording:
         store.users.require(id)
+        found = store.users.find(id, _SHOWN)
+        recording.intend({}, before=found.values if found else None)
         user = store.backend.restore(_KIND, id, Change({}))
+        recording.done(user.stamp)
     click.echo(f"{user.values.get('userName', id)} is back.")
 
 
@@ -92,10 +95,10 @@ def purge(operator: Operator, age: int, yes: bool) -> None:
             return
         if not yes:
             click.confirm(f"Remove {len(gone)} users for ever?", abort=True)
-        for user in gone:
-            with _told(user.id), _recorded(store, "delete", user.id, user.values):
-                store.backend.purge(_KIND, user.id)
-    click.echo(f"Removed: {len(gone)}.")
+        removed = [user for user in gone if _purged(store, user)]
+    click.echo(f"Removed: {len(removed)}.")
+    if back := len(gone) - len(removed):
+        click.echo(f"Left alone, because they have come back or gone since they were listed: {back}.")
 
 
 @contextmanager
@@ -111,14 +114,25 @@ def _opened(operator: Operator) -> Iterator[_Store]:
             yield _Store(backend, journal, RetiredHere(backend, adoption))
 
 
+def _purged(store: _Store, user: Resource) -> bool:
+    """Whether the user is gone for ever: not one who has come back since it was listed, though it may have left again
+    since. How long ago that was is not what was asked for and confirmed."""
+    if not store.users.is_still(user):
+        return False
+    with suppress(NotFound), _recorded(store, "delete", user.id) as recording:
+        recording.intend(dict.fromkeys(user.values), before=user.values, read=_kept(store.backend))
+        store.backend.purge(_KIND, user.id)
+        recording.done(None)
+        return True
+    return False
+
+
 @contextmanager
-def _recorded(store: _Store, operation: Any, id: str, gone: Mapping[Slot, Value] | None = None) -> Iterator[None]:
-    """What is done in the block is in the audit, with the values that are gone after it."""
+def _recorded(store: _Store, operation: Any, id: str) -> Iterator[Recording]:
+    """What is done in the block is in the audit."""
     write = Write(_OPERATOR, operation, _KIND, id)
     with recorded(store.journal, store.backend.registry.type(_KIND), write) as recording:
-        recording.intend(dict.fromkeys(gone or ()), before=gone, read=_kept(store.backend))
-        yield
-        recording.done(None)
+        yield recording
 
 
 @contextmanager

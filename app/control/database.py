@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.control import sqlite
 from app.control.errors import ControlUnavailable
 from app.control.generation import GenerationReader
+from app.control.hanging import hung
 from app.control.tables import generation
 from config.sql_url import sqlite_file
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
 _WRITES = "landfall_writes"
+_USED = "landfall_used"
 
 
 class Database:
@@ -94,7 +98,6 @@ def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engi
         return engine
     engine = create_engine(
         url,
-        pool_pre_ping=True,
         pool_size=5,
         max_overflow=20,
         pool_timeout=CONNECT_SECONDS,
@@ -102,7 +105,30 @@ def make_engine(url: str, *, statement_seconds: int = STATEMENT_SECONDS) -> Engi
         connect_args=_server_arguments(url, statement_seconds),
     )
     event.listen(engine, "do_connect", _connecting(url, statement_seconds))
+    event.listen(engine, "checkout", _trying(engine))
     return engine
+
+
+def _trying(engine: Engine) -> Callable[..., None]:
+    """What tries a connection that was used before, so that one that has died is replaced: as `pool_pre_ping` does,
+    which would also wait for a server that hangs a second time."""
+    dialect = engine.dialect
+
+    def check_out(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        if not record.info.get(_USED):
+            record.info[_USED] = True
+            return
+        began = time.monotonic()
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            if hung(began):
+                # Those that are not used at present would be waited for as long, one after the other.
+                engine.dispose()
+                raise
+            raise InvalidatePoolError from error
+
+    return check_out
 
 
 def _connecting(url: str, seconds: int) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import deque
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.control import sqlite
 from app.control.errors import ControlUnavailable
+from app.control.hanging import hung
 from config.sql_url import sqlite_file
 
 _SELECT = "SELECT value FROM generation"
@@ -100,19 +102,23 @@ class GenerationReader:
         self._idle: deque[Watcher] = deque()
 
     def read(self) -> int:
-        """The generation now. A spent connection is replaced once; raises ControlUnavailable when that fails
-        too.
+        """The generation now. A connection that has died is replaced once; raises ControlUnavailable when that fails
+        too, and when no answer came.
         """
         try:
             watcher = self._idle.pop()
         except IndexError:
             return self._read_anew()
+        began = time.monotonic()
         try:
             value = watcher.read()
-        except _FAULTS:
+        except _FAULTS as error:
+            in_vain = hung(began)
             _discard(watcher)
             # Whatever ended this connection has probably ended the pooled ones.
             self._engine.dispose()
+            if in_vain:
+                raise ControlUnavailable from error
             return self._read_anew()
         self._idle.append(watcher)
         return value

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.control import Brake, ControlStore, ControlUnavailable
-from app.services.audit.spool import Spools
+from app.services.audit.spool import Missing, Spools
 from app.services.brakes import Brakes
 
 _BY = ("integration", "effect")
@@ -25,20 +25,20 @@ class Facts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The figures; those of the control store are missing while it can't be reached."""
-        yield self._spooled()
         up = GaugeMetricFamily("landfall_control_up", "Whether the control store can be reached.")
         try:
-            found = list(self._braking())
+            found = [self._spooled(self._control.audit.missing), *self._braking()]
         except ControlUnavailable:
-            found = []
+            # Whatever is in a spool waits for it.
+            found = [self._spooled(list)]
             up.add_metric((), 0)
         else:
             up.add_metric((), 1)
         yield up
         yield from found
 
-    def _spooled(self) -> Metric:
-        state = self._spools.state()
+    def _spooled(self, missing: Missing) -> Metric:
+        state = self._spools.state(missing)
         family = GaugeMetricFamily(
             "landfall_audit_spool_records",
             "Records of writes that are on this machine and not in the audit trail: of writes under way, those that "

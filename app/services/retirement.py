@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.scim.fold import fold
@@ -68,6 +68,18 @@ class RetiredHere:
             start += len(page.items)
             if not page.items or start > page.total:
                 return
+
+    def find(self, id: ResourceId, want: frozenset[Slot]) -> Resource | None:
+        """The one with that id. All are looked through for it, as stores know the retired by their names only."""
+        return next((user for user in self.everyone(want) if user.id == id), None)
+
+    def is_still(self, user: Resource) -> bool:
+        """Whether someone whom `everyone` gave with its userName has been retired ever since: not one who came back,
+        though it may have left again."""
+        named: Iterable[Resource] = self.everyone(frozenset())
+        if name := user.values.get(_NAME):
+            named = self._backend.retired(_KIND, frozenset(), [name], Window(1, _LOOKED_AT)).items
+        return any(one.id == user.id and one.stamp.modified == user.stamp.modified for one in named)
 
     def require(self, id: ResourceId) -> None:
         """Return where the user, if it is retired at all, is one of them. Raises NotFound."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, ColumnElement, Text, case, cast, collate, func
 
 _GRACE_SECONDS = 2
@@ -54,29 +52,15 @@ class Dialect:
     single_writer: bool = False
 
 
-class _BoundedConnection(psycopg.Connection[Any]):
-    """A connection on which no answer is awaited for longer than `answer_seconds`; it is closed when that passes,
-    because libpq itself waits for a hung server for ever."""
+def _connect_postgresql(timeouts: Timeouts, arguments: dict[str, Any]) -> Any:
+    # Not at the top: who has no PostgreSQL need not have its driver.
+    from backends.sql import postgresql  # noqa: PLC0415
 
-    answer_seconds: float | None = None
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        try:
-            return super().wait(gen, interval, timeout if timeout is not None else self.answer_seconds)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                self.close()
-            raise
-
-
-def _connect_postgresql(timeouts: Timeouts, arguments: dict[str, Any]) -> _BoundedConnection:
-    connection = _BoundedConnection.connect(**arguments)
-    connection.answer_seconds = timeouts.statement + _GRACE_SECONDS
-    return connection
+    return postgresql.connect(arguments, timeouts.statement + _GRACE_SECONDS)
 
 
 def _connect_mariadb(_: Timeouts, arguments: dict[str, Any]) -> Any:
-    # Not at the top: who has no MariaDB need not have its driver.
+    # Not at the top either.
     import pymysql  # noqa: PLC0415
 
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from app.control import ControlStore, upgrade
+from app.control import ControlStore, Wanted, upgrade
 from app.factory import create_app
 from app.metrics.facts import Facts
+from app.scim.query import Draft, Resource
 from app.scim.registry import Registry, load
+from app.services.around import Around
 from app.services.audit import lines
 from app.services.audit.spool import Spools
 from app.services.brakes import Brakes
@@ -209,6 +213,46 @@ def samples(facts: Facts) -> dict[tuple[str, str], float]:
     for family in facts.collect():
         found.update({(s.name, next(iter(s.labels.values()), "")): s.value for s in family.samples})
     return found
+
+
+class Held(Around):
+    """A store in which the creation of whoever is called `slow` takes until `free` is set."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self.begun, self.free = threading.Event(), threading.Event()
+
+    def create(self, kind: str, draft: Draft) -> Resource:
+        if draft.values.get("userName") == "slow":
+            self.begun.set()
+            assert self.free.wait(60)
+        return super().create(kind, draft)
+
+
+def test_what_is_in_the_trail_does_not_wait_for_it(tmp_path: Path, registry: Registry) -> None:
+    """A spool in which a write is under way goes on to hold the records of others that are in the trail."""
+    held = Held(ReferenceBackend(registry))
+    spooled = "landfall_audit_spool_records"
+    with (
+        running(held, registry, tmp_path, metrics=MetricsSettings(enabled=True)) as service,
+        ThreadPoolExecutor() as pool,
+    ):
+        client = service.client()
+        slow = pool.submit(client.user, "slow")
+        assert held.begun.wait(60)
+        for number in range(3):
+            client.user(f"quick{number}")
+        deadline = time.monotonic() + 60
+        while len(list(service.control.audit.records(Wanted()))) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        figures = told(service)
+        held.free.set()
+        slow.result()
+        assert (tmp_path / "audit").is_dir()
+        assert figures.value(spooled, state="under_way") == 1
+        assert figures.value(spooled, state="waiting") == 0
+        assert figures.value(spooled, state="without_outcome") == 0
 
 
 def test_records_that_wait_and_a_control_store_that_is_away(tmp_path: Path) -> None:

@@ -363,7 +363,7 @@ def test_more_tokens_than_are_remembered(service: Service, control: ControlStore
 
 @pytest.mark.req("B-3-02")
 def test_a_challenge_holds_only_allowed_characters() -> None:
-    error = InvalidToken()
+    error = InvalidToken("unknown")
     error.description = 'quote " backslash \\ break \r\nX: y umlaut ü end'
     text = bearer_challenge(METADATA, error)
     assert PARAMETER.sub("", text) == "Bearer , , , "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -191,6 +193,49 @@ def test_databases_are_upgraded_and_checked(landfall: Landfall) -> None:
     assert "nothing to show" in landfall.output("users", "list")
 
 
+def test_an_old_control_store_is_told_once_what_to_do(landfall: Landfall) -> None:
+    landfall.output("db", "upgrade")
+    with closing(sqlite3.connect(landfall.home / "control.db")) as connection, connection:
+        connection.execute("UPDATE control_version SET version_num = '0001'")
+    checked = landfall.run("check")
+    assert checked.returncode == 1
+    assert checked.stdout.count("landfall db upgrade") == 1
+
+
+@pytest.mark.parametrize("part", ["", "audit"])
+def test_a_home_that_can_not_be_written_is_a_fault(landfall: Landfall, part: str) -> None:
+    """Both databases are elsewhere: the service would start, and refuse every write because it can't tell of it."""
+    databases = {
+        variable: f"sqlite:///{landfall.directory / file}"
+        for variable, file in (("LANDFALL_SQL_URL", "users.db"), ("LANDFALL_CONTROL_URL", "control.db"))
+    }
+    closed = landfall.home / part
+    closed.mkdir(parents=True)
+    environ = {**landfall.environ, **databases}
+    assert landfall.run("db", "upgrade", **databases).returncode == 0
+    assert "can't be written" not in landfall.run("check", **databases).stdout
+    closed.chmod(0o500)
+    # Rights hold for root too when it is without this capability.
+    ordinary = ["setpriv", "--bounding-set", "-dac_override"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*ordinary, *landfall.command.words, "check", "--json"], env=environ, capture_output=True, text=True, timeout=60
+    )
+    closed.chmod(0o700)
+    (finding,) = [one for one in json.loads(done.stdout) if one["subject"] == "home"]
+    assert (done.returncode, finding["state"]) == (1, "fault")
+    assert finding["message"] == f"{closed} can't be written: Permission denied"
+    assert "LANDFALL_HOME" in finding["mend"]
+    assert list(closed.iterdir()) == []
+
+
+def test_a_home_below_a_file_is_a_fault(landfall: Landfall) -> None:
+    landfall.home.write_text("in the way")
+    below = str(landfall.home / "below")
+    checked = landfall.run("check", "--json", LANDFALL_HOME=below)
+    (finding,) = [one for one in json.loads(checked.stdout) if one["subject"] == "home"]
+    assert finding["message"] == f"{landfall.home} can't be written: Not a directory"
+
+
 @pytest.mark.parametrize(
     ("file", "table", "whose"),
     [
@@ -219,6 +264,19 @@ def test_faults_of_the_configuration_are_named_all_at_once(landfall: Landfall) -
     assert checked.returncode == 1
     assert "bind" in checked.stdout
     assert "server.workers" in checked.stdout
+
+
+def test_variables_that_are_not_text_are_faults(landfall: Landfall) -> None:
+    """Python passes octets that it can't decode as halves of surrogate pairs, and back as these octets."""
+    for variable in ("LANDFALL_HOME", "LANDFALL_SQL_URL", "LANDFALL_AUDIT_SYSLOG"):
+        faulty = {variable: "sqlite:////tmp/\udcff\udcfe"}
+        for command in (("keys", "list"), ("serve",), ("db", "upgrade")):
+            message = landfall.refusal(*command, status=2, environ=faulty)
+            assert message == f"landfall: 1 fault in the configuration\n  {variable}: is not UTF-8 text\n"
+        checked = landfall.run("check", "--json", **faulty)
+        assert (checked.returncode, checked.stderr) == (1, "")
+        (finding,) = json.loads(checked.stdout)
+        assert (finding["subject"], finding["message"]) == (variable, "is not UTF-8 text")
 
 
 def test_a_configuration_file_is_named_by_an_option(landfall: Landfall, tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from subprocess import PIPE
+
+import pytest
 
 from app.control import ControlStore
 from app.control.models import Spent
-from app.scim.query import Draft
+from app.scim.query import Change, Draft
 from app.scim.registry import load
 from backends.sql.backend import SqlBackend
 from tests.cli.conftest import Landfall
@@ -56,8 +60,44 @@ def test_retired_users(landfall: Landfall) -> None:
     ]
     assert {record["integration"] for record in records} == {"operator"}
     assert {record["name"] for record in records[:2]} == {"u1@corp.example", "u2@corp.example"}
+    assert [(record["name"], record["version"]) for record in records[2:]] == [(None, None), ("u0@corp.example", "2")]
     assert all(record["changes"]["before"]["title"] == "Dr" for record in records[:2])
     landfall.output("audit", "verify")
+
+
+def test_only_what_was_listed_is_purged(landfall: Landfall) -> None:
+    """While the question waits for its answer one comes back and leaves again, another comes back, a third leaves."""
+    landfall.output("db", "upgrade")
+    with store(landfall) as backend:
+        ids = [backend.create("User", Draft({"userName": f"u{n}@corp.example"})).id for n in range(5)]
+        *listed, late = ids
+        for id in listed:
+            backend.retire("User", id)
+        command = [*landfall.command.words, "retired", "purge", "--older-than", "0d"]
+        with subprocess.Popen(
+            command, env=landfall.environ, cwd=landfall.directory, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            asked = b""
+            while not asked.endswith(b"[y/N]: "):
+                asked += process.stdout.read(1) or pytest.fail(asked.decode())
+            for id in listed[:2]:
+                backend.restore("User", id, Change({}))
+            for id in (listed[0], late):
+                backend.retire("User", id)
+            said, error = process.communicate(b"y\n", timeout=60)
+        assert (asked, error, process.returncode) == (b"Remove 4 users for ever? [y/N]: ", b"", 0)
+        assert said.decode().split("\n")[-3:-1] == [
+            "Removed: 2.",
+            "Left alone, because they have come back or gone since they were listed: 2.",
+        ]
+        assert backend.get("User", listed[1], frozenset()).id == listed[1]
+    assert {user["id"] for user in landfall.json("retired", "list")["items"]} == {listed[0], late}
+    records = landfall.json("audit", "list")
+    assert {(r["operation"], r["outcome"], r["name"]) for r in records} == {
+        ("delete", "done", f"u{n}@corp.example") for n in (2, 3)
+    }
 
 
 def test_adoption(landfall: Landfall) -> None:

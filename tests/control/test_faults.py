@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from app.control import Access, ControlStore, ControlUnavailable, NewKey, upgrade
-from app.control.database import make_engine, translated
+from app.control.database import STATEMENT_SECONDS, make_engine, translated
 from tests.conftest import selected_backends
 from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
 
@@ -86,6 +87,40 @@ def test_a_server_that_hangs(kind: str) -> None:
         with translated(), engine.connect() as connection:
             assert connection.execute(text("SELECT 1")).scalar_one() == 1
         engine.dispose()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in selected_backends() if kind in SERVERS])
+@pytest.mark.parametrize("call", ["generation", "list_integrations"])
+def test_a_server_that_hangs_is_waited_for_once(kind: str, call: str) -> None:
+    """A connection on which no answer comes is not replaced by one on which none would come either."""
+    server: DatabaseServer
+    with SERVERS[kind]() as server:
+        url = server.new_database()
+        upgrade(url)
+        store = ControlStore(url)
+        asked: Callable[[], object] = getattr(store, call)
+        asked()
+        server.suspend()
+        rescue = threading.Timer(60, server.resume)
+        rescue.start()
+        waited = seconds_in_vain(asked)
+        rescue.cancel()
+        server.resume()
+        assert waited < STATEMENT_SECONDS + 4
+        asked()
+        store.close()
+
+
+def seconds_in_vain(call: Callable[[], object]) -> float:
+    """How long the first call takes that finds the store unavailable."""
+    # Threads of a server that is being suspended may still answer some before they have all stopped.
+    for _ in range(1000):
+        began = time.monotonic()
+        try:
+            call()
+        except ControlUnavailable:
+            return time.monotonic() - began
+    raise AssertionError("it goes on to answer")
 
 
 def migrated(path: Path) -> ControlStore:

@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
@@ -22,6 +23,8 @@ from tests.support.service import ERROR, PATCH_OP, SCIM_JSON, USER, Client
 from tests.wire.landfall import Landfall, serving, until
 
 _SERVERS = ("postgresql", "mariadb")
+_CONTROL_SECONDS = 20
+"""How long a request waits for a control store that hangs: for one statement, and some time for the machine."""
 _SHORT = {"LANDFALL_SQL_CONNECT_TIMEOUT_SECONDS": "2", "LANDFALL_SQL_STATEMENT_TIMEOUT_SECONDS": "2"}
 
 
@@ -143,12 +146,45 @@ def test_a_control_store_that_goes_away_is_answered_with_503_until_it_is_back(
         outage = _outage(how, url, lambda: database_servers(kind))
         outage.begin()
         try:
+            began = time.monotonic()
             _expect_unavailable(client.get(f"/Users/{user['id']}"))
+            assert time.monotonic() - began < _CONTROL_SECONDS
+            began = time.monotonic()
             assert httpx.get(f"{landfall.url}/readyz", timeout=90).status_code == 503
+            assert time.monotonic() - began < _CONTROL_SECONDS
         finally:
             outage.end()
         until(lambda: client.get(f"/Users/{user['id']}").status_code == 200)
         assert client.create("/Users", {"schemas": [USER], "userName": "late@tern.example"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.xdist_group(f"outage-{kind}"))
+        for kind in selected_backends()
+        if kind in _SERVERS
+    ],
+)
+def test_two_stores_that_hang_are_waited_for_at_once(
+    kind: str,
+    new_database: Callable[[str], str],
+    database_servers: Callable[[str], DatabaseServer],
+    tmp_path: Path,
+) -> None:
+    """A load balancer that asks does not wait for one after the other."""
+    stores = {"LANDFALL_SQL_URL": new_database(kind), "LANDFALL_CONTROL_URL": new_database(kind)}
+    with serving(Landfall(tmp_path / "home", stores)) as landfall:
+        server = database_servers(kind)
+        server.suspend()
+        try:
+            began = time.monotonic()
+            answer = httpx.get(f"{landfall.url}/readyz", timeout=90)
+            assert time.monotonic() - began < _CONTROL_SECONDS
+            assert (answer.status_code, answer.json()["unavailable"]) == (503, ["store", "control"])
+        finally:
+            server.resume()
+        until(lambda: httpx.get(f"{landfall.url}/readyz", timeout=90).status_code == 200)
 
 
 def _outage(how: str, url: str, server: Callable[[], DatabaseServer]) -> Outage:

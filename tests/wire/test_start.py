@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import httpx
 
 from tests.wire.landfall import Landfall, access_token, serving
+
+_ROOT = Path(__file__).parents[2]
 
 
 def _printed(output: str, label: str) -> list[str]:
@@ -59,3 +62,18 @@ def test_two_copies_run_side_by_side(tmp_path: Path) -> None:
         stranger = httpx.get(f"{two.scim_url}/Users", headers={"Authorization": first.headers["Authorization"]})
         assert stranger.status_code == 401
         second.user("mira.solberg@tern.example")
+
+
+def test_who_has_sqlite_needs_no_other_databases_driver(tmp_path: Path) -> None:
+    """The drivers of PostgreSQL and MariaDB are extras of the package."""
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    for driver in ("psycopg", "pymysql"):
+        (absent / f"{driver}.py").write_text(f"raise ModuleNotFoundError('No module named {driver}')\n")
+    path = os.pathsep.join([str(absent), str(_ROOT)])
+    landfall = Landfall(tmp_path / "home", {"PYTHONPATH": path})
+    with serving(landfall):
+        client = landfall.client("without")
+        user = client.user("mira.solberg@tern.example")
+        assert client.found("/Users", 'userName eq "mira.solberg@tern.example"') == {user["id"]}
+    assert landfall.run("check").returncode == 0

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ _NAME = "spool-*.jsonl"
 _READ = 4 * 1024 * 1024
 """Octets that are taken from a spool at a time."""
 _log = structlog.get_logger("landfall.audit")
+
+Missing = Callable[[Sequence[str]], Collection[str]]
 
 
 class Spool:
@@ -107,22 +109,22 @@ class State:
 
 
 class Spools:
-    """All the spools in a directory: those in use, and those that were left. `aside` has what can't come into the
+    """All the spools in `directory`: those in use, and those that were left. `aside` has what can't come into the
     trail from any of them."""
 
     def __init__(self, directory: Path) -> None:
         self.aside = Aside(directory)
-        self._directory = directory
+        self.directory = directory
 
     def open(self) -> Spool:
         """A spool for this process."""
-        return Spool(self._directory)
+        return Spool(self.directory)
 
     @contextmanager
     def alone(self) -> Iterator[bool]:
         """False when another process has just begun to look after what was left; nobody waits for it."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield _held(descriptor)
         finally:
@@ -141,16 +143,21 @@ class Spools:
                         found.append((path, file.read().splitlines()))
             yield found
 
-    def state(self) -> State:
-        """What is in the spools at this moment, without those that can't be read."""
-        state = State()
+    def state(self, missing: Missing = list) -> State:
+        """What is in the spools at this moment, without those that can't be read. `missing` gives those of some records
+        that are not in the trail; the others may be in a spool for as long as a write is under way there."""
+        under_way: list[Story] = []
+        waiting: list[Story] = []
+        without_outcome: list[Story] = []
         for left, ended, begun in self._told():
-            state = State(
-                state.under_way + (0 if left else len(begun)),
-                state.waiting + len(ended),
-                state.without_outcome + (len(begun) if left else 0),
-            )
-        return state
+            waiting += ended
+            (without_outcome if left else under_way).extend(begun)
+        late = set(missing([story.record for story in (*waiting, *without_outcome)]))
+        return State(
+            len(under_way),
+            sum(story.record in late for story in waiting),
+            sum(story.record in late for story in without_outcome),
+        )
 
     def waiting(self, before: int | None = None) -> list[Story]:
         """The stories of writes that have ended, or whose process has; of those from before that time (in microseconds)
@@ -170,7 +177,7 @@ class Spools:
                     yield left, ended, list(begun.values())
 
     def _paths(self) -> list[Path]:
-        return sorted(self._directory.glob(_NAME))
+        return sorted(self.directory.glob(_NAME))
 
 
 def _make(directory: Path) -> tuple[Path, int]:
