@@ -26,6 +26,6 @@ def connect(path: str, *, create: bool = False) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys=ON")
-    # A file for this would be made elsewhere, and hold what is stored.
+    # What a statement needs to take itself back would be in a file elsewhere.
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection

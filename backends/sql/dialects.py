@@ -86,8 +86,6 @@ _SQLITE = Dialect(
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
-        # A file for this would be made elsewhere, and hold what is stored.
-        "PRAGMA temp_store = MEMORY",
     ),
     arguments=lambda timeouts: {"check_same_thread": False, "timeout": timeouts.statement},
     single_writer=True,
