@@ -15,6 +15,8 @@ LIBLDAP := $(if $(filter openldap 389ds samba,$(subst $(comma), ,$(BACKENDS))),.
 .DEFAULT_GOAL := help
 .PHONY: help run run-ldap demo test bench lint format clean servers
 export BACKENDS
+# The workers of a test run and the hundreds of processes that they start import the same modules: nobody compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -29,8 +31,11 @@ run-ldap: $(RUN) ## the same on a private OpenLDAP with sample people in it, whi
 demo: $(RUN) ## replay an identity provider's requests against the running service
 	@exec $(BIN)/landfall demo
 
-test: servers $(TEST) $(LIBLDAP) lint ## check and test everything; BACKENDS (default: all) and WORKERS narrow it
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=25 --durations-min=5
+# The checks run beside the tests, for they use one processor; what they say stands together.
+test: servers $(TEST) $(LIBLDAP) ## check and test everything; BACKENDS (default: all) and WORKERS narrow it
+	@{ said=$$($(MAKE) --no-print-directory lint 2>&1); status=$$?; echo "$$said"; exit $$status; } & checks=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=25 --durations-min=5; \
+	status=$$?; wait $$checks || exit $$?; exit $$status
 
 bench: servers $(TEST) $(LIBLDAP) ## measure the service against a bare route on the same server
 	$(BIN)/python -m tests.bench

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,22 @@ from tests.support.servers import DatabaseServer, MariaDB, PostgreSQL
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
 DIRECTORIES = ("openldap", "389ds", "samba")
+
+SECONDS = {
+    "tests/api/test_histories.py": 200,
+    "tests/sql/test_large_group.py": 20,
+    "tests/wire/test_hostile.py": 0.1,
+    "tests/wire/": 5,
+    "tests/cli/": 0.8,
+    "tests/conformance/test_generated_filters.py": 4,
+    "tests/conformance/test_state_machine.py": 4,
+    "tests/conformance/test_concurrency.py": 1.5,
+    "tests/conformance/test_cost.py": 1,
+    "tests/conformance/test_sort_and_windows.py": 1,
+    "tests/conformance/test_filters.py": 0.4,
+    "tests/services/test_undo_histories.py": 3,
+}
+"""About how long a test of these takes; of others it is a tenth."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,14 +76,40 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("database", selected_backends(), indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `--dist loadgroup` the tests of one file on one store stay together, with what they share."""
+    """Under `--dist loadgroup` the tests of one file on one store stay together, with what they share. Has to be
+    done before xdist looks at the markers."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
             file = item.nodeid.partition("::")[0]
             store = parameters.get("database", parameters.get("store_name", ""))
             item.add_marker(pytest.mark.xdist_group(f"{file}-{store}"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Under pytest-xdist the group that takes longest comes first: if it came last, one worker would go on when the
+    others have nothing to do. It has no effect without `--no-loadscope-reorder`, for xdist itself goes by how many
+    tests a group has."""
+    if not hasattr(session.config, "workerinput"):
+        return
+    seconds: dict[str, float] = defaultdict(float)
+    for item in session.items:
+        seconds[_group(item)] += _seconds(item)
+    # Each group's tests stay in their order, by which what they share is made once.
+    session.items.sort(key=lambda item: (-seconds[_group(item)], _group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    assert marker is not None
+    return str(marker.args[0])
+
+
+def _seconds(item: pytest.Item) -> float:
+    return next((seconds for start, seconds in SECONDS.items() if item.nodeid.startswith(start)), 0.1)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ _numbers = itertools.count(1)
 def _stores(mark: pytest.Mark | None) -> list[Any]:
     """The names of the selected stores, or of the first that promises everything and is no directory, whose server
     takes long to start; of the reference where there is none, for the rest of the time it is what the others are
-    compared with. One worker has everything on one directory."""
+    compared with. One worker has everything on one server: it opens the store and starts the service once."""
     real = [store.name for store in selected() if store.name != "reference"]
     if mark is None or not mark.kwargs.get("directories", True):
         real = [name for name in real if name not in DIRECTORY_SERVERS]
@@ -35,6 +35,7 @@ def _stores(mark: pytest.Mark | None) -> list[Any]:
         fit = {store.name for store in selected() if store.capabilities == ALL}
         real = [name for name in real if name in fit][:1]
     groups = {name: [pytest.mark.xdist_group(f"directory-{name}")] for name in DIRECTORY_SERVERS}
+    groups |= {name: [pytest.mark.xdist_group(f"api-{name}")] for name in ("postgresql", "mariadb")}
     return [pytest.param(name, id=name, marks=groups.get(name, [])) for name in real or ["reference"]]
 
 

@@ -64,6 +64,8 @@ class ReferenceBackend(Backend):
         self._entries: dict[str, dict[ResourceId, _Entry]] = {t.name: {} for t in registry.types}
         self._holders: dict[tuple[str, Slot, Any], ResourceId] = {}
         self._retired: dict[str, dict[ResourceId, Resource]] = {t.name: {} for t in registry.types}
+        # Many searches follow each other without a change between them.
+        self._views: dict[str, list[View]] = {}
         self.touched = 0
 
     def check(self) -> None:
@@ -75,6 +77,7 @@ class ReferenceBackend(Backend):
     def empty(self) -> None:
         """Afterwards there is no resource of any kind; no id comes back."""
         with self._lock:
+            self._views.clear()
             for entries in self._entries.values():
                 entries.clear()
             self._holders.clear()
@@ -88,7 +91,7 @@ class ReferenceBackend(Backend):
     def search(self, kind: str, query: Query) -> Page:
         with self._lock:
             self.touched += len(self._entries[kind])
-            views = [self._view(entry) for entry in self._entries[kind].values()]
+            views = list(self._seen(kind))
             if query.filter is not None:
                 views = [view for view in views if matches(query.filter, view)]
             if query.sort is not None:
@@ -100,6 +103,7 @@ class ReferenceBackend(Backend):
 
     def create(self, kind: str, draft: Draft) -> Resource:
         with self._lock:
+            self._views.clear()
             self._refuse_duplicates(kind, None, draft.values)
             for name, ids in draft.relations.items():
                 self._refuse_unknown(self.registry.type(kind).relations[name], ids)
@@ -115,6 +119,7 @@ class ReferenceBackend(Backend):
 
     def update(self, kind: str, id: ResourceId, change: Change, *, expect: Version | None = None) -> Stamp:
         with self._lock:
+            self._views.clear()
             entry = self._entry(kind, id, expect)
             self._refuse_duplicates(kind, id, change.values)
             for name, delta in change.relations.items():
@@ -128,6 +133,7 @@ class ReferenceBackend(Backend):
 
     def delete(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         with self._lock:
+            self._views.clear()
             entry = self._entry(kind, id, expect)
             for name, relation in self.registry.type(kind).relations.items():
                 far = list(entry.relations[name])
@@ -141,6 +147,7 @@ class ReferenceBackend(Backend):
 
     def retire(self, kind: str, id: ResourceId, *, expect: Version | None = None) -> None:
         with self._lock:
+            self._views.clear()
             resource = self._entry(kind, id, expect).resource
             self.delete(kind, id)
             retired_at = replace(resource.stamp, modified=self._stamp().modified)
@@ -160,6 +167,7 @@ class ReferenceBackend(Backend):
 
     def restore(self, kind: str, id: ResourceId, change: Change) -> Resource:
         with self._lock:
+            self._views.clear()
             kept = self._retired[kind].get(id)
             if kept is None:
                 raise NotFound(kind)
@@ -297,6 +305,11 @@ class ReferenceBackend(Backend):
 
     def _reference(self, kind: str, id: ResourceId) -> Reference:
         return Reference(id, kind, self._entries[kind][id].resource.values.get(_DISPLAY))
+
+    def _seen(self, kind: str) -> list[View]:
+        if kind not in self._views:
+            self._views[kind] = [self._view(entry) for entry in self._entries[kind].values()]
+        return self._views[kind]
 
     def _view(self, entry: _Entry) -> View:
         resource = entry.resource
