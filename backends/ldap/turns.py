@@ -9,8 +9,9 @@ from threading import Lock
 from app.scim.query import ResourceId
 
 _STRIPES = 64
-_SECONDS = 2.0
-"""Then it goes on all the same: a server that hangs is found out by each for itself."""
+_SECONDS = 10.0
+"""Then it goes on all the same: a server that hangs is found out by each for itself. Far more than many changes of one
+entry take on a slow server: of two that were made without turns both may be told the version of the later one."""
 
 
 class Turns:
