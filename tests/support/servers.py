@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -36,6 +37,8 @@ START_SECONDS = 60
 STARTS = 3
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 8 * 1024**3
+_PORTS = range(12_000, 32_000)
+"""Below those that Linux gives to clients, unless told otherwise."""
 INSTALL = "run deploy/install-test-servers.sh as root, or set BACKENDS to the ones you have"
 
 
@@ -48,10 +51,13 @@ class ServerFailed(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback address that nothing used a moment ago. It is none of those that the system gives to
+    clients, so that a server which is stopped and started again finds its own free."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((HOST, port))
+            return port
 
 
 def program(name: str, *directories: str) -> str:
